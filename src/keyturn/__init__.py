@@ -1,0 +1,22 @@
+"""keyturn: an OAuth 2.1 and OpenID Connect authorization server.
+
+The floors, top to bottom; a row imports only rows below it (import-linter says so):
+
+    cli                                    people at a terminal
+    dev                                    embedded PostgreSQL and Valkey for a laptop
+    app                                    the composition root: builds everything from Settings
+    oauth | session_api | ops | jobs       doors: never import each other, never speak SQL
+    web                                    HTTP manners the doors share
+    tokens                                 what is signed and how it is checked
+    users                                  accounts, passwords, throttling
+    sessions                               one row per sign-in; rotation is the heart
+    clients | keys | revocation            registered applications, signing keys, what has ended
+    db | cache                             PostgreSQL (the only truth) and Redis (always optional)
+    crypto | telemetry                     secrets, opaque values, JOSE; metrics, logs, audit
+    settings  errors  paths  clock         words
+
+One refresh, four files down: `oauth/token.py`, `oauth/grants/refresh_token.py`,
+`sessions/rotation.py`, `sessions/sessions.sql`.
+"""
+
+__version__ = "0.1.0"

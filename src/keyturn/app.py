@@ -1,0 +1,299 @@
+"""The composition root: everything is built here, from Settings, and handed to who needs it.
+
+Reads as a parts list: what is shared, the doors with their routes (hot ones first), the jobs,
+and the order in which a process starts and ends.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from keyturn import paths
+from keyturn.clients import clients_file, declarative
+from keyturn.clients.registry import CHANNEL as CLIENTS_CHANNEL
+from keyturn.clients.rules import Limits
+from keyturn.clock import SystemClock
+from keyturn.db.listen import Listener
+from keyturn.jobs.copy_revocations import CopyRevocations, WatchRevocations
+from keyturn.jobs.leader import Leadership
+from keyturn.jobs.probe import Probe
+from keyturn.jobs.purge import Purge, PurgeExpired
+from keyturn.jobs.reload_keyring import ReloadKeyring
+from keyturn.jobs.rotate_keys import RotateKeys
+from keyturn.jobs.runner import Every, Job, Runner
+from keyturn.jobs.start_up import StartUp
+from keyturn.jobs.write_audit import WriteAudit
+from keyturn.keys.rotation import CHANNEL as KEYS_CHANNEL
+from keyturn.oauth.client_authentication import ClientAuthentication
+from keyturn.oauth.grants.client_credentials import ClientCredentialsGrant
+from keyturn.oauth.grants.refresh_token import RefreshTokenGrant
+from keyturn.oauth.introspection import Introspection
+from keyturn.oauth.jwks import Jwks
+from keyturn.oauth.metadata import Metadata
+from keyturn.oauth.revocation import Revocation
+from keyturn.oauth.token import Token
+from keyturn.ops.health import Health
+from keyturn.ops.metrics import MetricsPage
+from keyturn.parts import Parts
+from keyturn.revocation.cache import revocations_key
+from keyturn.revocation.copier import Copier
+from keyturn.revocation.copy import Copy
+from keyturn.session_api.bearer import Bearer
+from keyturn.session_api.login import Login
+from keyturn.session_api.logout import Logout
+from keyturn.session_api.logout_all import LogoutAll
+from keyturn.session_api.me import Me
+from keyturn.session_api.openapi import OpenApi
+from keyturn.session_api.password import Password
+from keyturn.session_api.reauthenticate import Reauthenticate
+from keyturn.session_api.refresh import Refresh
+from keyturn.session_api.sessions import Sessions
+from keyturn.session_api.transport import Transport
+from keyturn.sessions.active import ActiveSessions
+from keyturn.settings import ServerSettings, Settings
+from keyturn.telemetry import logs
+from keyturn.web import server
+from keyturn.web.body import BodyLimits
+from keyturn.web.cookies import SessionCookies
+from keyturn.web.cors import Cors
+from keyturn.web.forms import Forms
+from keyturn.web.json_body import JsonBodies
+from keyturn.web.request_log import RequestLog
+from keyturn.web.responses import error_handlers
+from keyturn.web.security_headers import security_headers
+
+LAST_FLUSH = 5.0
+"""Seconds the last audit events may take to be written at the end of the process."""
+
+log = structlog.get_logger("keyturn.app")
+
+
+def oauth_routes(parts: Parts) -> Sequence[Route]:
+    """The protocol's doors."""
+    limits = BodyLimits(parts.settings.server.max_form_bytes, parts.settings.server.body_timeout)
+    forms = Forms(limits)
+    authentication = ClientAuthentication(
+        parts.registry, parts.throttle, parts.clock, parts.address.of, parts.audit
+    )
+    grants = (
+        RefreshTokenGrant(parts.rotation, parts.access_tokens),
+        ClientCredentialsGrant(parts.access_tokens, parts.clock),
+    )
+    token = Token(forms, authentication, {one.name: one for one in grants}, parts.metrics)
+    introspection = Introspection(
+        forms, authentication, parts.registry, parts.verifier, parts.metrics
+    )
+    revocation = Revocation(
+        forms, authentication, parts.ending, parts.verifier, parts.revocations, parts.audit
+    )
+    max_age = parts.settings.keys.jwks_max_age
+    metadata = Metadata.of(parts.settings.issuer, max_age)
+    return (
+        _post(paths.TOKEN, token.post),
+        _post(paths.INTROSPECT, introspection.post),
+        Route(paths.JWKS, Jwks(parts.keyring, max_age).get),
+        _post(paths.REVOKE, revocation.post),
+        Route(paths.OPENID_CONFIGURATION, metadata.get),
+        Route(paths.OAUTH_METADATA, metadata.get),
+    )
+
+
+def session_routes(parts: Parts) -> Sequence[Route]:
+    """The doors of the JSON API for first-party apps."""
+    settings, rotation, signing = parts.settings, parts.rotation, parts.access_tokens
+    bodies = JsonBodies(BodyLimits(settings.server.max_body_bytes, settings.server.body_timeout))
+    cookies = SessionCookies(
+        settings.issuer, settings.session_api.cookie_path, secure=not settings.is_loopback
+    )
+    transport = Transport(parts.registry, cookies, rotation)
+    bearer = Bearer(parts.verifier, parts.registry, settings.issuer)
+    active, authenticator = ActiveSessions(parts.database), parts.authenticator
+    refresh = Refresh(bodies, transport, rotation, signing)
+    login = Login(
+        bodies=bodies,
+        transport=transport,
+        authenticator=authenticator,
+        starter=parts.starter,
+        access_tokens=signing,
+        address=parts.address,
+        settings=settings.sessions,
+        issuer=settings.issuer,
+    )
+    sessions = Sessions(bodies, transport, bearer, active, parts.ending, parts.registry)
+    proving = Reauthenticate(bodies, transport, authenticator, active, signing, parts.address)
+    return (
+        _post(paths.REFRESH, refresh.post),
+        Route(paths.ME, Me(bearer, parts.accounts).get),
+        _post(paths.LOGIN, login.post),
+        Route(paths.SESSIONS, sessions.get),
+        Route(paths.SESSION, sessions.delete, methods=["DELETE"]),
+        _post(paths.LOGOUT, Logout(bodies, transport, parts.ending).post),
+        _post(paths.LOGOUT_ALL, LogoutAll(bodies, transport, parts.accounts).post),
+        _post(paths.REAUTHENTICATE, proving.post),
+        _post(paths.PASSWORD, Password(bodies, transport, parts.accounts).post),
+        Route(paths.SESSION_OPENAPI, OpenApi.of(settings.issuer).get),
+    )
+
+
+def _post(path: str, door: Callable[[Request], Awaitable[Response]]) -> Route:
+    return Route(path, door, methods=["POST"])
+
+
+def _routed(routes: Sequence[Route]) -> Starlette:
+    routed = Starlette(routes=routes, exception_handlers=error_handlers())
+    routed.router.redirect_slashes = False  # its target is made of the Host header
+    return routed
+
+
+def public_app(parts: Parts, writer: logs.LineWriter) -> ASGIApp:
+    """Everything the world may call."""
+    routed = Cors(_routed([*oauth_routes(parts), *session_routes(parts)]), parts.registry)
+    return RequestLog(routed, parts.clock, parts.metrics, writer, parts.address)
+
+
+def management_app(parts: Parts, writer: logs.LineWriter) -> ASGIApp:
+    """Health and metrics, on a port of their own that no Ingress reaches."""
+    health = Health(parts.vitals, parts.keyring, parts.clock)
+    routes = [
+        Route(paths.LIVE, health.live),
+        Route(paths.READY, health.ready),
+        Route(paths.STARTED, health.started),
+        Route(paths.DEPENDENCIES, health.dependencies),
+        Route(paths.METRICS, MetricsPage(parts.metrics.registry).get),
+    ]
+    managed = _routed(routes)
+    return RequestLog(managed, parts.clock, parts.metrics, writer, parts.address, quiet=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Background:
+    """What runs beside the servers, and what is left to do when they have stopped."""
+
+    runner: Runner
+    write_audit: WriteAudit
+    parts: Parts
+
+    @classmethod
+    def of(cls, parts: Parts, on_started: Callable[[], Awaitable[None]]) -> "Background":
+        """Build the jobs of one process; `on_started` runs once everything is loaded."""
+        settings = parts.settings
+        leadership = Leadership(settings.postgres, parts.metrics)
+        audit, flush = parts.audit, settings.audit.flush_interval
+        write_audit = WriteAudit(parts.database, audit, parts.metrics, parts.clock, flush)
+        jobs = (*_key_jobs(parts, on_started), *_upkeep(parts, leadership), write_audit)
+        return cls(Runner(jobs, leadership.resign), write_audit, parts)
+
+    async def close(self) -> None:
+        """Flush the audit trail and close every connection."""
+        await self.write_audit.close(LAST_FLUSH)
+        await self.parts.close()
+
+
+def _key_jobs(parts: Parts, on_started: Callable[[], Awaitable[None]]) -> Sequence[Job]:
+    """Start-up, signing keys, and what hears of changes."""
+    interval = parts.settings.jobs.keys_interval
+    rotate_keys = RotateKeys(parts.key_rotation, parts.metrics, interval)
+    reload_keyring = ReloadKeyring(parts.keyring, interval)
+    listener = Listener(parts.settings.postgres)
+    listener.on(CLIENTS_CHANNEL, parts.registry.invalidate)
+    listener.on(KEYS_CHANNEL, reload_keyring.wake)
+
+    async def apply_clients() -> None:
+        file = parts.settings.clients_file
+        if file is not None:
+            declared = clients_file.read(file, Limits.of(parts.settings))
+            await declarative.apply(parts.database, declared, parts.audit)
+
+    start_up = StartUp(
+        parts.database, rotate_keys, parts.keyring, parts.vitals, apply_clients, on_started
+    )
+    return (start_up, listener, parts.registry, reload_keyring, rotate_keys)
+
+
+def _upkeep(parts: Parts, leadership: Leadership) -> Sequence[Job]:
+    """Revocations, purge, probe."""
+    settings = parts.settings
+    interval = settings.revocation.copy_interval
+    copy = Copy(parts.cache, revocations_key(settings.issuer), interval)
+    copier = CopyRevocations(Copier(parts.database, copy, parts.metrics), leadership)
+    watch = WatchRevocations(parts.revocation_cache)
+    purge = Purge(parts.database, parts.metrics, parts.clock, settings.jobs.purge_batch)
+    cache = parts.cache if parts.cache.is_configured else None
+    return (
+        Every("copy_revocations", interval, copier.run_once),
+        Every("watch_revocations", interval, watch.run_once),
+        Every("purge", settings.jobs.purge_interval, PurgeExpired(purge, leadership).run_once),
+        Probe(parts.database, cache, parts.vitals, parts.metrics),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Serving:
+    """How one process serves: sockets bound by whoever starts it, and where its log goes."""
+
+    public: Sequence[socket.socket]
+    management: Sequence[socket.socket]
+    writer: logs.LineWriter
+
+    @classmethod
+    def by(cls, settings: ServerSettings) -> "Serving":
+        """Listen where the settings say and log to stdout. Raises `SettingsRefused`."""
+        return cls(
+            server.listen(settings.host, settings.port),
+            server.listen(settings.management_host, settings.management_port),
+            logs.stdout_writer(),
+        )
+
+
+async def serve_forever(
+    settings: Settings,
+    serving: Serving | None = None,
+    on_ready: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C, then drain, flush what is queued, and return.
+
+    `on_ready` runs when both ports answer and everything is loaded. Raises `SettingsRefused`.
+    """
+    clock = SystemClock()
+    serving = serving or Serving.by(settings.server)
+    logs.configure(settings.log.level, clock, serving.writer)
+    parts = Parts.of(settings, clock)
+    answering = asyncio.Event()
+
+    async def started() -> None:
+        await answering.wait()
+        if on_ready is not None:
+            await on_ready()
+
+    async def ready() -> None:
+        answering.set()
+
+    background = Background.of(parts, started)
+    running = asyncio.create_task(background.runner.run())
+
+    async def drained() -> None:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        await background.close()
+
+    headers = security_headers(settings.issuer)
+    stopping = server.Stopping()
+    with stopping.on_signals():
+        await server.serve(
+            server.Site(public_app(parts, serving.writer), serving.public, headers),
+            server.Site(management_app(parts, serving.writer), serving.management, headers),
+            settings.server,
+            parts.vitals,
+            hooks=server.Hooks(ready, drained, parts.note_unreadable),
+            stopping=stopping,
+        )

@@ -1,0 +1,242 @@
+"""`keyturn clients`: register applications, close them, rotate their secrets, apply a file."""
+
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from keyturn.cli import clients_printing as printing
+from keyturn.cli.context import (
+    REFUSED,
+    WRONG,
+    ConfigOption,
+    JsonOption,
+    fail,
+    open_database,
+    run,
+)
+from keyturn.clients import clients_file, declarative
+from keyturn.clients.administration import Administration
+from keyturn.clients.definition import ClientDefinition
+from keyturn.clients.rules import Limits
+from keyturn.clock import SystemClock
+from keyturn.errors import InvalidClientMetadata
+from keyturn.jobs.write_audit import write_now
+from keyturn.telemetry.audit import Audit
+
+app = typer.Typer(help="Registered applications.", no_args_is_help=True)
+
+IdArgument = Annotated[str, typer.Argument(help="The client's id.")]
+Name = Annotated[str | None, typer.Option(help="Shown to people; default: the id.")]
+Kind = Annotated[
+    Literal["public", "confidential"] | None,
+    typer.Option(help="Default: public with --session-api, else confidential."),
+]
+Method = Annotated[
+    Literal["client_secret_basic", "client_secret_post"] | None,
+    typer.Option(help="How a confidential client sends its secret; default: basic."),
+]
+Grants = Annotated[list[str] | None, typer.Option(help="A grant type it may use; repeatable.")]
+Scopes = Annotated[list[str] | None, typer.Option(help="A scope it may have; repeatable.")]
+Audiences = Annotated[
+    list[str] | None, typer.Option(help="An API; repeatable, the first is the default.")
+]
+SessionApi = Annotated[bool, typer.Option("--session-api", help="May use the session API.")]
+Origins = Annotated[list[str] | None, typer.Option(help="A web origin; repeatable.")]
+Claims = Annotated[
+    list[str] | None, typer.Option(help="email, email_verified or name, for access tokens.")
+]
+Introspects = Annotated[list[str] | None, typer.Option(help="An API it introspects for.")]
+Grace = Annotated[int | None, typer.Option(help="Seconds, 0 to 60.")]
+Rotation = Annotated[bool, typer.Option(help="Rotate its refresh tokens.")]
+Dpop = Annotated[bool, typer.Option("--require-dpop", help="Bind its sessions to a key.")]
+Seconds = Annotated[int | None, typer.Option(help="Seconds.")]
+
+
+@app.command()
+def add(
+    client_id: IdArgument,
+    *,
+    name: Name = None,
+    kind: Kind = None,
+    auth_method: Method = None,
+    grant: Grants = None,
+    scope: Scopes = None,
+    audience: Audiences = None,
+    session_api: SessionApi = False,
+    origin: Origins = None,
+    claim: Claims = None,
+    introspects: Introspects = None,
+    grace: Grace = None,
+    rotation: Rotation = True,
+    require_dpop: Dpop = False,
+    access_token_lifetime: Seconds = None,
+    idle_lifetime: Seconds = None,
+    absolute_lifetime: Seconds = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Register a client; the secret of a confidential one is shown once, here."""
+    described = {
+        "id": client_id,
+        "name": name,
+        "kind": kind or ("public" if session_api else "confidential"),
+        "auth_method": auth_method,
+        "session_api": session_api,
+        "grace": grace,
+        "rotation": rotation,
+        "require_dpop": require_dpop,
+        "access_token_lifetime": access_token_lifetime,
+        "idle_lifetime": idle_lifetime,
+        "absolute_lifetime": absolute_lifetime,
+        **_given(grant_types=grant, scopes=scope, audiences=audience),
+        **_given(origins=origin, claims=claim, introspects=introspects),
+    }
+
+    async def work() -> None:
+        definition = ClientDefinition.parse(described)
+        async with _administration(config) as administration:
+            issued = await administration.add(definition)
+            printing.issued(issued, json=json)
+
+    _run(work(), json=json)
+
+
+@app.command(name="list")
+def list_(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """List every client by id, disabled ones too."""
+
+    async def work() -> None:
+        async with _administration(config) as administration:
+            found = await administration.list()
+            printing.registrations(found, json=json)
+
+    _run(work(), json=json)
+
+
+@app.command()
+def show(client_id: IdArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Show one client; its secrets are only counted."""
+
+    async def work() -> None:
+        async with _administration(config) as administration:
+            found = await administration.show(client_id)
+            printing.registration(found, json=json)
+
+    _run(work(), json=json)
+
+
+@app.command()
+def disable(client_id: IdArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Close a client everywhere; it is not deleted, and its id stays taken."""
+
+    async def work() -> None:
+        async with _administration(config) as administration:
+            found = await administration.disable(client_id)
+            printing.registration(found, json=json)
+
+    _run(work(), json=json)
+
+
+@app.command()
+def enable(client_id: IdArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Open a disabled client again."""
+
+    async def work() -> None:
+        async with _administration(config) as administration:
+            found = await administration.enable(client_id)
+            printing.registration(found, json=json)
+
+    _run(work(), json=json)
+
+
+@app.command()
+def rotate_secret(
+    client_id: IdArgument,
+    old_expires_in: Annotated[
+        int | None, typer.Option(min=1, max=31_536_000, help="Seconds the old secret stays good.")
+    ] = None,
+    drop_old: Annotated[bool, typer.Option("--drop-old", help="End the old one at once.")] = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a new secret, shown once, here; the old one stays good until it is dropped."""
+    if drop_old and old_expires_in is not None:
+        fail("--drop-old and --old-expires-in exclude each other", WRONG)
+    seconds = 0 if drop_old else old_expires_in
+    previous_for = None if seconds is None else timedelta(seconds=seconds)
+
+    async def work() -> None:
+        async with _administration(config) as administration:
+            issued = await administration.rotate_secret(client_id, previous_for)
+            printing.issued(issued, json=json)
+
+    _run(work(), json=json)
+
+
+@app.command()
+def drop_old_secret(
+    client_id: IdArgument, config: ConfigOption = None, json: JsonOption = False
+) -> None:
+    """End the secret before the current one, once nobody uses it any more."""
+
+    async def work() -> None:
+        async with _administration(config) as administration:
+            found = await administration.drop_previous_secret(client_id)
+            printing.registration(found, json=json)
+
+    _run(work(), json=json)
+
+
+@app.command()
+def apply(
+    file: Annotated[Path, typer.Argument(help="A clients file (config/clients.yaml).")],
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Disable clients the file no longer names.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make the registered clients what a file says, and show the difference."""
+
+    async def work() -> None:
+        async with _administration(config) as administration:
+            declared = clients_file.read(file, administration.limits)
+            plan = await declarative.apply(
+                administration.database,
+                declared,
+                administration.audit,
+                prune=prune,
+                dry_run=dry_run,
+            )
+            printing.plan(plan, dry_run=dry_run, json=json)
+
+    _run(work(), json=json)
+
+
+def _given(**lists: list[str] | None) -> dict[str, list[str]]:
+    return {name: values for name, values in lists.items() if values}
+
+
+@asynccontextmanager
+async def _administration(config: Path | None) -> AsyncIterator[Administration]:
+    async with open_database(config) as opened:
+        clock = SystemClock()
+        audit = Audit(clock, opened.metrics, opened.settings.audit.queue_limit)
+        yield Administration(opened.database, Limits.of(opened.settings), audit)
+        await write_now(database=opened.database, audit=audit, metrics=opened.metrics, clock=clock)
+
+
+def _run(work: Coroutine[Any, Any, None], *, json: bool) -> None:
+    async def listing_problems() -> None:
+        try:
+            await work
+        except InvalidClientMetadata as refusal:
+            printing.problems(refusal, json=json)
+            raise typer.Exit(REFUSED) from None
+
+    run(listing_problems())

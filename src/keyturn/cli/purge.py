@@ -1,0 +1,23 @@
+"""`keyturn purge`: delete what has expired, now."""
+
+from dataclasses import asdict
+
+from keyturn.cli.context import ConfigOption, JsonOption, open_database, print_json, run
+from keyturn.clock import SystemClock
+from keyturn.jobs.purge import Purge
+
+
+def purge(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Delete expired sessions and revocations; the server does it by itself every few minutes."""
+
+    async def work() -> None:
+        async with open_database(config) as opened:
+            batch = opened.settings.jobs.purge_batch
+            job = Purge(opened.database, opened.metrics, SystemClock(), batch)
+            purged = asdict(await job.run())
+        if json:
+            print_json(purged)
+        else:
+            print(f"deleted {purged['sessions']} sessions, {purged['revocations']} revocations")
+
+    run(work())

@@ -1,0 +1,147 @@
+"""clients.yaml, read: every problem is listed with its place, and no secret is ever repeated.
+
+    clients:
+      - id: billing
+        kind: confidential
+        ...                       the fields of `definition.ClientDefinition`
+        secret_file: billing.key  or `secret`, or `secret_hash` (SHA-256 in hexadecimal)
+        disabled: true            or false
+
+An entry without `disabled` leaves the client's state as it is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, SecretStr
+
+from keyturn.clients import rules, secrets
+from keyturn.clients.definition import ClientDefinition, Flag
+from keyturn.configuration import read_secret_file
+from keyturn.errors import InvalidClientMetadata, Problem, SettingsRefused
+
+LARGEST_FILE = 8 * 1024 * 1024
+
+
+class _Entry(ClientDefinition):
+    secret: SecretStr | None = None
+    secret_hash: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{64}$")] | None = None
+    secret_file: Path | None = None
+    disabled: Flag | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredClient:
+    """One client of the file: complete, checked, its secret already hashed."""
+
+    path: str
+    definition: ClientDefinition
+    secret_hash: bytes | None = field(repr=False)
+    disabled: bool | None
+
+
+def read(file: Path, limits: rules.Limits) -> tuple[DeclaredClient, ...]:
+    """Read a clients file; `secret_file` is looked for beside it.
+
+    Raises `InvalidClientMetadata` with every problem.
+    """
+    try:
+        if file.stat().st_size > LARGEST_FILE:
+            raise InvalidClientMetadata(Problem(str(file), "is larger than 8 MiB"))
+        document = yaml.load(file.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        sentence = f"cannot be read: {error.strerror}"
+        raise InvalidClientMetadata(Problem(str(file), sentence)) from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidClientMetadata(Problem(str(file), _trouble(error))) from None
+    return parse(document, limits, file.parent)
+
+
+def parse(document: Any, limits: rules.Limits, folder: Path) -> tuple[DeclaredClient, ...]:
+    """Read the content of a clients file. Raises `InvalidClientMetadata` with every problem."""
+    entries = document.get("clients") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or set(document) != {"clients"}:
+        raise InvalidClientMetadata(Problem("clients", "a list named so is all the file holds"))
+    declared: list[DeclaredClient] = []
+    problems: list[Problem] = []
+    for number, entry in enumerate(entries):
+        try:
+            declared.append(_declared(entry, f"clients[{number}]", limits, folder))
+        except InvalidClientMetadata as refusal:
+            problems += refusal.problems
+    problems += _repeated(declared)
+    if problems:
+        raise InvalidClientMetadata(*problems)
+    return tuple(declared)
+
+
+def _declared(raw: Any, path: str, limits: rules.Limits, folder: Path) -> DeclaredClient:
+    entry = _Entry.parse(raw, path)
+    problems: list[Problem] = []
+    digest: bytes | None = None
+    try:
+        digest = _secret_hash(entry, folder)
+    except ValueError as error:
+        problems.append(Problem(f"{path}.secret", str(error)))
+    own = {"secret", "secret_hash", "secret_file", "disabled"}
+    bare = ClientDefinition.model_construct(
+        **{name: getattr(entry, name) for name in _Entry.model_fields if name not in own}
+    )
+    try:
+        definition = rules.complete(bare, limits, path)
+    except InvalidClientMetadata as refusal:
+        raise InvalidClientMetadata(*refusal.problems, *problems) from None
+    if problems:
+        raise InvalidClientMetadata(*problems)
+    return DeclaredClient(path, definition, digest, entry.disabled)
+
+
+def _secret_hash(entry: _Entry, folder: Path) -> bytes | None:
+    given = [one for one in (entry.secret, entry.secret_hash, entry.secret_file) if one is not None]
+    if entry.kind == "public":
+        if given:
+            raise ValueError("a public client holds none")
+        return None
+    if len(given) != 1:
+        raise ValueError("give exactly one of secret, secret_hash and secret_file")
+    if entry.secret_hash is not None:
+        return bytes.fromhex(entry.secret_hash)
+    if entry.secret is not None:
+        return secrets.digest(secrets.check_given(entry.secret.get_secret_value()))
+    try:
+        content = read_secret_file(folder / str(entry.secret_file))
+    except SettingsRefused as refusal:
+        raise ValueError(str(refusal)) from None
+    return secrets.digest(secrets.check_given(content))
+
+
+def _repeated(declared: Sequence[DeclaredClient]) -> list[Problem]:
+    first: dict[str, str] = {}
+    problems = []
+    for one in declared:
+        earlier = first.setdefault(one.definition.id, one.path)
+        if earlier != one.path:
+            problems.append(Problem(f"{one.path}.id", f"is that of {earlier}"))
+    return problems
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without repeated keys: of two `kind` lines, silently the last one would count."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the parent's
+        seen: list[Any] = []
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem_mark=key.start_mark)
+            seen.append(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _trouble(error: Exception) -> str:
+    """Say where, never what: the line may hold a secret."""
+    mark = getattr(error, "problem_mark", None)
+    where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"cannot be read as YAML{where}"

@@ -1,0 +1,125 @@
+"""A client as an operator describes it: the fields of `clients.yaml` and of `clients add`.
+
+The names follow RFC 7591 where it has one. Durations are whole seconds. What fields must be
+together stands in `rules`.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from keyturn.clients import syntax
+from keyturn.clients.model import AuthMethod, Client, Kind
+from keyturn.errors import InvalidClientMetadata, Problem
+
+LONGEST_LIFETIME = 400 * 86400
+"""Seconds; browsers cap cookies there (RFC 6265bis), and a longer sign-in is a mistake."""
+
+LONGEST_ACCESS_TOKEN = 3600
+"""Seconds; a revocation is remembered for so long and a margin."""
+
+MOST_MEMBERS = 100
+
+GrantType = Literal["refresh_token", "client_credentials"]
+Claim = Literal["email", "email_verified", "name"]
+ClientId = Annotated[str, AfterValidator(syntax.client_id)]
+Name = Annotated[str, AfterValidator(syntax.name)]
+Scope = Annotated[str, AfterValidator(syntax.scope)]
+Audience = Annotated[str, AfterValidator(syntax.audience)]
+Origin = Annotated[str, AfterValidator(syntax.origin)]
+Flag = Annotated[bool, Field(strict=True)]
+Lifetime = Annotated[int, Field(strict=True, ge=1, le=LONGEST_LIFETIME)]
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("names something twice")
+    return values
+
+
+_Listed = (Field(max_length=MOST_MEMBERS), AfterValidator(_distinct))
+
+
+class ClientDefinition(BaseModel):
+    """What a client shall be; secrets are not part of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    id: ClientId
+    name: Name | None = None
+    kind: Kind
+    auth_method: AuthMethod | None = None
+    grant_types: Annotated[tuple[GrantType, ...], *_Listed] = ()
+    scopes: Annotated[tuple[Scope, ...], *_Listed] = ()
+    audiences: Annotated[tuple[Audience, ...], *_Listed] = ()
+    session_api: Flag = False
+    origins: Annotated[tuple[Origin, ...], *_Listed] = ()
+    claims: Annotated[tuple[Claim, ...], *_Listed] = ()
+    introspects: Annotated[tuple[Audience, ...], *_Listed] = ()
+    grace: Annotated[int, Field(strict=True, ge=0, le=60)] | None = None
+    rotation: Flag = True
+    require_dpop: Flag = False
+    access_token_lifetime: (
+        Annotated[int, Field(strict=True, ge=1, le=LONGEST_ACCESS_TOKEN)] | None
+    ) = None
+    idle_lifetime: Lifetime | None = None
+    absolute_lifetime: Lifetime | None = None
+
+    @classmethod
+    def parse(cls, raw: Any, path: str = "") -> Self:
+        """Read a definition from plain data.
+
+        Raises `InvalidClientMetadata` that lists every field's problem; paths start with `path`.
+        """
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise InvalidClientMetadata(*_problems(error, path)) from None
+
+    @classmethod
+    def of(cls, client: Client) -> "ClientDefinition":
+        """Describe a registered client; sets come in alphabetical order."""
+        return ClientDefinition.model_construct(
+            id=client.id,
+            name=client.name,
+            kind=client.kind,
+            auth_method=client.auth_method,
+            grant_types=_sorted(client.grant_types),
+            scopes=_sorted(client.scopes),
+            audiences=client.audiences,
+            session_api=client.session_api,
+            origins=_sorted(client.origins),
+            claims=_sorted(client.claims),
+            introspects=_sorted(client.introspects),
+            grace=_seconds(client.grace),
+            rotation=client.rotation,
+            require_dpop=client.require_dpop,
+            access_token_lifetime=_seconds(client.access_token_lifetime),
+            idle_lifetime=_seconds(client.idle_lifetime),
+            absolute_lifetime=_seconds(client.absolute_lifetime),
+        )
+
+
+def _sorted(values: Iterable[str]) -> tuple[Any, ...]:
+    return tuple(sorted(values))
+
+
+def _seconds(duration: Any) -> int | None:
+    return None if duration is None else int(duration.total_seconds())
+
+
+def _problems(error: ValidationError, path: str) -> Iterator[Problem]:
+    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+        place = path
+        for step in problem["loc"]:
+            place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
+        yield Problem(place, _sentence(problem["type"], problem["msg"]))
+
+
+def _sentence(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "no such field"
+    if kind == "missing":
+        return "is required"
+    return message.removeprefix("Value error, ")

@@ -1,0 +1,125 @@
+"""What a registered application is (RFC 6749 section 2), frozen as it is held in memory."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from keyturn.db.pool import Row
+
+Kind = Literal["public", "confidential"]
+AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    """An active secret: its SHA-256, and when it stops being accepted (None: never)."""
+
+    hash: bytes = field(repr=False)
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One client, as the registry hands it out."""
+
+    id: str
+    name: str
+    kind: Kind
+    grant_types: frozenset[str]
+    scopes: frozenset[str]
+    audiences: tuple[str, ...]
+    """Resources it may have tokens for (RFC 8707); the first one is the default."""
+    secrets: tuple[ClientSecret, ...] = field(default=(), repr=False)
+    """At most two: the current one, and the one before it until it is dropped or expires."""
+    auth_method: AuthMethod = "none"
+    """How it authenticates (`token_endpoint_auth_method` of RFC 7591)."""
+    session_api: bool = False
+    """May use `/auth`: first-party public clients only."""
+    origins: frozenset[str] = frozenset()
+    """Web origins whose pages may call on its behalf, exact."""
+    claims: tuple[str, ...] = ()
+    """User members copied into its access tokens; none by default (no PII)."""
+    introspects: frozenset[str] = frozenset()
+    """Audiences whose tokens it may introspect (RFC 7662 section 4)."""
+    grace: timedelta | None = None
+    """How long a superseded token is answered with its child; None: the server's default."""
+    rotation: bool = True
+    require_dpop: bool = False
+    access_token_lifetime: timedelta | None = None
+    idle_lifetime: timedelta | None = None
+    absolute_lifetime: timedelta | None = None
+    disabled_at: datetime | None = None
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it holds no secret (RFC 6749 section 2.1)."""
+        return self.kind == "public"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it may be used at all."""
+        return self.disabled_at is None
+
+    @property
+    def default_audience(self) -> str:
+        """The resource of a token when none is named."""
+        return self.audiences[0]
+
+    @classmethod
+    def from_row(cls, row: Row) -> "Client":
+        """Build a client from a row of `clients`."""
+        return cls(
+            id=row["id"],
+            name=row["name"],
+            kind=row["kind"],
+            grant_types=frozenset(row["grant_types"]),
+            scopes=frozenset(row["scopes"]),
+            audiences=tuple(row["audiences"]),
+            secrets=_secrets(row),
+            auth_method=row["auth_method"],
+            session_api=row["session_api"],
+            origins=frozenset(row["origins"]),
+            claims=tuple(row["claims"]),
+            introspects=frozenset(row["introspects"]),
+            grace=row["grace"],
+            rotation=row["rotation"],
+            require_dpop=row["require_dpop"],
+            access_token_lifetime=row["access_token_lifetime"],
+            idle_lifetime=row["idle_lifetime"],
+            absolute_lifetime=row["absolute_lifetime"],
+            disabled_at=row["disabled_at"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A client with what only its administration needs to know."""
+
+    client: Client
+    declared: bool
+    """A clients file named it: `apply --prune` disables it once the file no longer does."""
+    declared_secret_hash: bytes | None = field(repr=False)
+    """The secret that file gave last; an unchanged file never brings a dropped one back."""
+    secret_set_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def from_row(cls, row: Row) -> "Registration":
+        """Build a registration from a row of `clients`."""
+        return cls(
+            client=Client.from_row(row),
+            declared=row["declared"],
+            declared_secret_hash=row["declared_secret_hash"],
+            secret_set_at=row["secret_set_at"],
+            created_at=row["created_at"],
+            updated_at=row["updated_at"],
+        )
+
+
+def _secrets(row: Row) -> tuple[ClientSecret, ...]:
+    pairs = (
+        (row["secret_hash"], None),
+        (row["previous_secret_hash"], row["previous_secret_expires_at"]),
+    )
+    return tuple(ClientSecret(digest, expires_at) for digest, expires_at in pairs if digest)

@@ -1,0 +1,129 @@
+"""Which descriptions of a client are safe and make sense: the one place that decides it.
+
+`clients add`, `clients apply` and whatever registers clients later come through `complete`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from keyturn.clients.definition import ClientDefinition
+from keyturn.errors import InvalidClientMetadata, Problem
+from keyturn.settings import SHORTEST_LIFETIME, Settings
+
+ADMIN_SCOPES = frozenset({"keyturn.admin.read", "keyturn.admin.write"})
+RESERVED = "keyturn."
+"""Scopes that start so are ours: an application's own cannot be mistaken for power over us."""
+
+ADMIN_PATH = "/admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the settings say about clients."""
+
+    issuer: str
+    shortest_lifetime: int = SHORTEST_LIFETIME
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """Read them from the settings; development allows lifetimes down to 1 s."""
+        return cls(settings.issuer, 1 if settings.development else SHORTEST_LIFETIME)
+
+
+def complete(definition: ClientDefinition, limits: Limits, path: str = "") -> ClientDefinition:
+    """Fill in what was left open, and check everything together.
+
+    Raises `InvalidClientMetadata` that lists every problem; paths start with `path`.
+    """
+    filled = _filled(definition, limits)
+    prefix = f"{path}." if path else ""
+    problems = [
+        Problem(prefix + found.path, found.sentence)
+        for rule in RULES
+        for found in rule(filled, limits)
+    ]
+    if problems:
+        raise InvalidClientMetadata(*problems)
+    return filled
+
+
+def _filled(definition: ClientDefinition, limits: Limits) -> ClientDefinition:
+    public = definition.kind == "public"
+    administers = bool(definition.scopes) and ADMIN_SCOPES.issuperset(definition.scopes)
+    default_audiences = (limits.issuer + ADMIN_PATH,) if administers else ()
+    return definition.model_copy(
+        update={
+            "name": definition.name or definition.id,
+            "auth_method": definition.auth_method or ("none" if public else "client_secret_basic"),
+            "grant_types": tuple(sorted(definition.grant_types)),
+            "scopes": tuple(sorted(definition.scopes)),
+            "audiences": definition.audiences or default_audiences,
+            "origins": tuple(sorted(definition.origins)),
+            "claims": tuple(sorted(definition.claims)),
+            "introspects": tuple(sorted(definition.introspects)),
+        }
+    )
+
+
+def _purpose(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
+    gets_tokens = bool(client.grant_types) or client.session_api
+    if not gets_tokens and not client.introspects:
+        yield Problem("grant_types", "name a grant, or set session_api, or introspects")
+    if gets_tokens and not client.audiences:
+        yield Problem("audiences", "name the API its tokens are for; the first is the default")
+
+
+def _kind(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
+    if client.kind == "public":
+        if client.auth_method != "none":
+            yield Problem("auth_method", "a public client holds no secret: leave it out")
+        if "client_credentials" in client.grant_types:
+            yield Problem("grant_types", "client_credentials is for confidential clients")
+        if client.introspects:
+            yield Problem("introspects", "only a confidential client can prove who is asking")
+        return
+    if client.auth_method == "none":
+        yield Problem("auth_method", "a confidential client authenticates")
+    if client.session_api:
+        yield Problem("session_api", "is for public first-party clients")
+
+
+def _rotation(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
+    # A public client's token is all a thief needs: rotation is what notices the theft.
+    if not client.rotation and client.kind == "public" and not client.require_dpop:
+        yield Problem("rotation", "off is for confidential clients, or with require_dpop")
+
+
+def _scopes(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
+    ours = [scope for scope in client.scopes if scope.startswith(RESERVED)]
+    if set(ours) - ADMIN_SCOPES:
+        known = ", ".join(sorted(ADMIN_SCOPES))
+        yield Problem("scopes", f"{RESERVED}* is reserved; there are {known}")
+    if ours and client.grant_types != ("client_credentials",):
+        yield Problem("scopes", "keyturn.admin.* goes with the grant client_credentials alone")
+
+
+def _audiences(client: ClientDefinition, limits: Limits) -> Iterator[Problem]:
+    # Our own endpoints demand the issuer as audience, and take `sub` for a person.
+    if "client_credentials" in client.grant_types and limits.issuer in client.audiences:
+        yield Problem("audiences", "the issuer is an audience of people's tokens only")
+
+
+def _lifetimes(client: ClientDefinition, limits: Limits) -> Iterator[Problem]:
+    for field in ("access_token_lifetime", "idle_lifetime", "absolute_lifetime"):
+        seconds = getattr(client, field)
+        if seconds is not None and seconds < limits.shortest_lifetime:
+            yield Problem(field, f"at least {limits.shortest_lifetime} s")
+    idle, absolute = client.idle_lifetime, client.absolute_lifetime
+    if idle is not None and absolute is not None and idle > absolute:
+        yield Problem("idle_lifetime", "is longer than absolute_lifetime")
+
+
+RULES: tuple[Callable[[ClientDefinition, Limits], Iterator[Problem]], ...] = (
+    _purpose,
+    _kind,
+    _rotation,
+    _scopes,
+    _audiences,
+    _lifetimes,
+)

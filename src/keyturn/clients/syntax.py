@@ -1,0 +1,89 @@
+"""The shapes of what describes a client.
+
+Each function returns its argument, or raises `ValueError` with a sentence that says what would
+be right.
+"""
+
+import re
+from ipaddress import IPv6Address
+from urllib.parse import urlsplit
+
+from keyturn.settings import LOOPBACK
+
+LONGEST_URI = 512
+LONGEST_SCOPE = 128
+LONGEST_NAME = 200
+
+_CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
+_UUID = re.compile(r"[0-9A-Fa-f]{32}")
+_SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9._~:/?@!$&'()+,;=%\[\]-]+")
+_ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?")
+_DEFAULT_PORT = {"https": 443, "http": 80}
+_HIGHEST_PORT = 65535
+
+
+def client_id(value: str) -> str:
+    """Check a client id: safe in URLs, logs and `Basic`, and never a user's id."""
+    if not _CLIENT_ID.fullmatch(value):
+        raise ValueError(
+            "1 to 128 letters, digits, `.`, `_`, `~` or `-`, the first a letter or digit"
+        )
+    # A client is the `sub` of its own tokens: one named like a user would be taken for them.
+    if _UUID.fullmatch(value.replace("-", "")):
+        raise ValueError("a client id must not look like a UUID: those are the ids of users")
+    return value
+
+
+def name(value: str) -> str:
+    """Check a display name."""
+    if not value.isprintable() or not value.strip() or len(value) > LONGEST_NAME:
+        raise ValueError(f"1 to {LONGEST_NAME} printable characters")
+    return value
+
+
+def scope(value: str) -> str:
+    """Check one scope token (RFC 6749 section 3.3)."""
+    if not _SCOPE.fullmatch(value) or len(value) > LONGEST_SCOPE:
+        raise ValueError("one scope: printable ASCII without space, quote or backslash")
+    return value
+
+
+def audience(value: str) -> str:
+    """Check a resource indicator: an absolute URI without fragment (RFC 8707 section 2)."""
+    # No `*`: an audience is exact, a wildcard would be good everywhere. A scheme is demanded, so
+    # that no audience equals a client id either.
+    if not _URI.fullmatch(value) or len(value) > LONGEST_URI:
+        raise ValueError("an absolute URI without fragment or `*`, such as https://api.example")
+    if value.lower().startswith(("https:", "http:")) and not _host(value):
+        raise ValueError("an http(s) URI names a host, such as https://api.example")
+    return value
+
+
+def origin(value: str) -> str:
+    """Check a web origin: exactly what browsers send in `Origin` (RFC 6454 section 6.2)."""
+    match = _ORIGIN.fullmatch(value)
+    if not match:
+        raise ValueError("scheme://host[:port] in lower case, no path, such as https://app.example")
+    scheme, host, port = match[1], match[2].strip("[]"), int(match[3] or 0)
+    if match[2].startswith("[") and not _is_canonical_ipv6(host):
+        raise ValueError("the IPv6 address is not written as browsers write it")
+    if scheme == "http" and host not in LOOPBACK:
+        raise ValueError("https; http is accepted for localhost, 127.0.0.1 and [::1] only")
+    if port == _DEFAULT_PORT[scheme] or port > _HIGHEST_PORT:
+        raise ValueError("browsers leave the default port away, and 65535 is the highest")
+    return value
+
+
+def _host(uri: str) -> str | None:
+    try:
+        return urlsplit(uri).hostname
+    except ValueError:
+        return None
+
+
+def _is_canonical_ipv6(text: str) -> bool:
+    try:
+        return str(IPv6Address(text)) == text
+    except ValueError:
+        return False

@@ -1,0 +1,134 @@
+"""Where settings come from: the one module that reads the environment.
+
+The stronger first: `KEYTURN_` environment variables (`__` nests), the `_FILE` twin of each secret
+(`KEYTURN_POSTGRES__URL_FILE`), the YAML file named by `--config` or `KEYTURN_CONFIG`, the
+defaults. Unknown keys are errors that name the nearest known one; no message holds a value.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from keyturn.errors import SettingsRefused
+from keyturn.settings import PREFIX, Section, Settings
+
+CONFIG = "KEYTURN_CONFIG"
+SECRET_FILE_KEYS = frozenset({"secrets_file", "url_file"})
+
+
+def environment() -> Mapping[str, str]:
+    """Return the environment of this process: the only place that reads it."""
+    return os.environ
+
+
+def load_settings(
+    environ: Mapping[str, str],
+    config: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read the YAML file, then the environment over it, then `overrides`, and check them.
+
+    Raises `SettingsRefused` with one sentence for each mistake, never with a secret's value.
+    """
+    path = config or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
+    merged = _merge(_read_yaml(path) if path else {}, _read_environment(environ))
+    merged = _merge(merged, dict(overrides or {}))
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise SettingsRefused("\n".join(_explain(error))) from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingsRefused(f"{path}: cannot be read as YAML: {type(error).__name__}") from None
+    if content is not None and not isinstance(content, dict):
+        raise SettingsRefused(f"{path}: expected settings by name at the top")
+    tree: dict[str, Any] = content or {}
+    return _read_file_twins(tree, base=path.parent)
+
+
+def _read_file_twins(tree: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Replace `url_file: path` and `secrets_file: path` by what the file holds."""
+    result: dict[str, Any] = {}
+    for key, value in tree.items():
+        if value is None:
+            continue  # a section of which everything is commented out
+        if isinstance(value, dict):
+            result[key] = _read_file_twins(value, base)
+        elif key in SECRET_FILE_KEYS:
+            result[key.removesuffix("_file")] = read_secret_file(base / str(value))
+        else:
+            result[key] = value
+    return result
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, text in environ.items():
+        if not name.startswith(PREFIX) or name == CONFIG or name.startswith(f"{PREFIX}TEST_"):
+            continue
+        *sections, key = name.removeprefix(PREFIX).lower().split("__")
+        node = tree
+        for section in sections:
+            node = node.setdefault(section, {})
+        if key in SECRET_FILE_KEYS:
+            node[key.removesuffix("_file")] = read_secret_file(Path(text))
+        else:
+            node[key] = text.split(",") if key == "trusted_proxies" and text else text
+    return tree
+
+
+def read_secret_file(path: Path) -> str:
+    """Read a secret file. Others must not be able to read it (group may, for fsGroup mounts)."""
+    try:
+        mode = path.stat().st_mode
+        content = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsRefused(f"{path}: cannot be read: {error.strerror}") from None
+    if mode & 0o037:
+        raise SettingsRefused(f"{path}: mode {mode & 0o777:04o} is too open; use 0400 or 0600")
+    return content.strip()
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+        where = ".".join(map(str, problem["loc"])) or "settings"
+        if problem["type"] == "extra_forbidden":
+            yield f"{where}: unknown setting{_nearest(problem['loc'])}"
+        elif problem["type"] == "missing":
+            yield f"{where}: is required"
+        else:
+            yield f"{where}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _nearest(location: tuple[int | str, ...]) -> str:
+    names = dict(describe())
+    close = difflib.get_close_matches(".".join(map(str, location)), names, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def describe(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every setting's dotted name and description: for docs, `config schema`, suggestions."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from describe(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field.description or ""

@@ -1,0 +1,49 @@
+"""A queue of tasks that wait for something scarce, which goes from hand to hand."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+@dataclass(slots=True, eq=False)
+class Turns(Generic[Item]):
+    """Hands items to who waits longest, itself: no newcomer can overtake between two wake-ups."""
+
+    _waiting: deque[asyncio.Future[Item]] = field(default_factory=deque)
+
+    def hand_on(self, item: Item) -> bool:
+        """Give `item` to the first in the queue; False when nobody waits."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(item)
+                return True
+        return False
+
+    async def wait(self, seconds: float, give_back: Callable[[Item], None]) -> Item:
+        """Return the item handed to us; raise `TimeoutError` when that takes longer.
+
+        `give_back` takes an item that was handed to a task at the moment it was cancelled.
+        """
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Item] = loop.create_future()
+        self._waiting.append(waiter)
+        # On the future, not around it: a timeout of the task could also hit once it was served.
+        late = loop.call_later(seconds, _give_up, waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                give_back(waiter.result())
+            raise
+        finally:
+            late.cancel()
+
+
+def _give_up(waiter: asyncio.Future[Item]) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())

@@ -1,0 +1,66 @@
+"""The people and applications a developer finds on the first start.
+
+They are made once and kept; a developer who changed or removed them finds them so. Their
+secrets are constants on purpose: they exist on loopback only, and a tour can name them.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+EXAMPLE_AUDIENCE = "https://api.example.com"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoUser:
+    """A person who can sign in at once."""
+
+    email: str
+    password: str
+    name: str
+
+
+USERS = (
+    DemoUser("ada@example.com", "engine-of-1843", "Ada Lovelace"),
+    DemoUser("grace@example.com", "compiler-of-1952", "Grace Hopper"),
+)
+
+SERVICE_SECRET = "kts_demo_on_loopback_only_4b1d7c02a95e"  # noqa: S105 - for laptops
+READER_SECRET = "kts_demo_on_loopback_only_9f63e8d1c07a"  # noqa: S105 - for laptops
+
+SECRETS = {"demo-app": None, "demo-service": SERVICE_SECRET, "demo-api": READER_SECRET}
+"""The demo clients, and how the confidential ones prove themselves."""
+
+
+def clients(example_origin: str, issuer: str) -> list[dict[str, Any]]:
+    """Return the demo clients as a clients file would list them."""
+    return [
+        {
+            "id": "demo-app",
+            "name": "Demo app",
+            "kind": "public",
+            "grant_types": ["refresh_token"],
+            "scopes": ["orders.read", "orders.write"],
+            "audiences": [EXAMPLE_AUDIENCE],
+            "origins": [issuer, example_origin],
+            "session_api": True,
+        },
+        {
+            "id": "demo-service",
+            "name": "Demo service",
+            "kind": "confidential",
+            "grant_types": ["client_credentials"],
+            "scopes": ["orders.read"],
+            "audiences": [EXAMPLE_AUDIENCE],
+            "secret": SERVICE_SECRET,
+        },
+        {
+            "id": "demo-api",
+            "name": "Demo API, which may introspect its tokens",
+            "kind": "confidential",
+            "grant_types": ["client_credentials"],
+            "scopes": [],
+            "audiences": [EXAMPLE_AUDIENCE],
+            "introspects": [EXAMPLE_AUDIENCE],
+            "secret": READER_SECRET,
+        },
+    ]

@@ -1,0 +1,13 @@
+"""Time's own door: what has to happen although nobody asks.
+
+`runner`              runs jobs until the process stops: spread out, surviving any outage
+`leader`              which process does a job that one should do: an advisory lock, held
+`copy_revocations`    the leader keeps the revocations in Redis complete; everybody watches
+`purge`               the leader deletes what has expired, in small batches
+`rotate_keys`, `reload_keyring`   the life of signing keys, and every process's knowledge of it
+`write_audit`, `probe`            the audit trail's writer; what `/health/dependencies` tells
+
+A job decides nothing itself: it calls a rule on time. A job that fails says so once, tries again
+and never takes the server down. Leadership only saves work: every job would be harmless if two
+processes did it at once, because a leader may lose its lock without noticing.
+"""

@@ -1,0 +1,3 @@
+-- name: ping
+-- Ask whether the database answers at all.
+select 1;

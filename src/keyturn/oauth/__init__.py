@@ -1,0 +1,13 @@
+"""The OAuth 2.1 face: one file an endpoint, named with the protocol's word.
+
+    POST /oauth2/token       token         RFC 6749 section 3.2; one file a grant in `grants`
+    POST /oauth2/revoke      revocation    RFC 7009
+    POST /oauth2/introspect  introspection RFC 7662
+    GET  /.well-known/...    metadata, jwks  RFC 8414, OpenID Connect Discovery, RFC 7517
+
+`client_authentication` is what the three POST endpoints begin with (RFC 6749 section 2.3).
+
+Endpoints are frozen dataclasses holding their collaborators; rules decide and raise refusals,
+`web.responses` words them. Nothing here opens the database or the cache, and no endpoint calls
+another.
+"""

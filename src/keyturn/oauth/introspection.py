@@ -1,0 +1,84 @@
+"""POST /oauth2/introspect (RFC 7662): an API asks whether an access token is good now.
+
+Only a confidential client that lists an audience of the token under `introspects` learns
+anything. Everybody else, and every token that is not a live access token, gets the same answer:
+a refresh token is never for an API to see, so it is not described to anyone.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from keyturn.clients.model import Client
+from keyturn.clients.registry import Registry
+from keyturn.errors import InvalidClient, InvalidRequest, InvalidToken, Unavailable
+from keyturn.oauth.client_authentication import ClientAuthentication
+from keyturn.telemetry.metrics import Metrics
+from keyturn.tokens.verify import AccessTokenVerifier, VerifiedToken
+from keyturn.web.forms import Forms
+from keyturn.web.responses import json_bytes
+
+INACTIVE: Final = {"active": False}
+
+DESCRIBED = (
+    "iss",
+    "sub",
+    "aud",
+    "client_id",
+    "exp",
+    "iat",
+    "jti",
+    "sid",
+    "scope",
+    "auth_time",
+    "acr",
+    "amr",
+    "cnf",
+)
+"""Claims an API is told; what else a client's tokens carry, it reads in the token itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Introspection:
+    """The introspection endpoint."""
+
+    forms: Forms
+    authentication: ClientAuthentication
+    registry: Registry
+    verifier: AccessTokenVerifier
+    metrics: Metrics
+
+    async def post(self, request: Request) -> Response:
+        """Answer the token's claims, or exactly `{"active": false}`; 503 when nobody can know."""
+        form = await self.forms.read(request)
+        caller = await self.authentication.authenticate(request, form)
+        if caller.is_public:
+            raise InvalidClient("introspection: public client")
+        token = form.get("token")
+        if token is None:
+            raise InvalidRequest("token: missing")
+        try:
+            answer = await self._describe(caller, token)
+        except Unavailable:
+            self.metrics.introspections("error")
+            raise
+        self.metrics.introspections("active" if answer["active"] else "inactive")
+        return json_bytes(answer)
+
+    async def _describe(self, caller: Client, token: str) -> dict[str, Any]:
+        try:
+            verified = await self.verifier.verify(token, *caller.introspects)
+        except InvalidToken:
+            return INACTIVE
+        client = await self.registry.find(verified.client_id)
+        if client is None or not client.is_active:
+            return INACTIVE
+        return _active(verified)
+
+
+def _active(token: VerifiedToken) -> dict[str, Any]:
+    claims = {name: token.claims[name] for name in DESCRIBED if name in token.claims}
+    token_type = "DPoP" if "cnf" in claims else "Bearer"
+    return {"active": True, "token_type": token_type, **claims}

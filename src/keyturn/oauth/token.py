@@ -1,0 +1,65 @@
+"""POST /oauth2/token (RFC 6749 section 3.2): the phases every grant shares.
+
+Parse, authenticate the client, pick the grant, let the grant answer, respond. A grant adds what
+is its own and cannot leave out a common check.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from keyturn.clients.model import Client
+from keyturn.errors import InvalidRequest, Refusal, UnauthorizedClient, UnsupportedGrantType
+from keyturn.oauth.client_authentication import ClientAuthentication
+from keyturn.oauth.grants.base import Grant, TokenAnswer, TokenRequest
+from keyturn.telemetry.metrics import Metrics
+from keyturn.web.forms import Forms
+from keyturn.web.responses import json_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The token endpoint; `grants` by their `grant_type`."""
+
+    forms: Forms
+    authentication: ClientAuthentication
+    grants: Mapping[str, Grant]
+    metrics: Metrics
+
+    async def post(self, request: Request) -> Response:
+        """Answer 200 with tokens (RFC 6749 section 5.1); every refusal is counted by its code."""
+        form = await self.forms.read(request)
+        name = form.get("grant_type") or ""
+        try:
+            client = await self.authentication.authenticate(request, form)
+            grant = self._grant(name, client)
+            answer = await grant.answer(TokenRequest(client, form))
+        except Refusal as refusal:
+            self.metrics.token_request(name, refusal.code)
+            raise
+        self.metrics.token_request(name, "ok")
+        return _respond(answer)
+
+    def _grant(self, name: str, client: Client) -> Grant:
+        if not name:
+            raise InvalidRequest("grant_type: missing")
+        grant = self.grants.get(name)
+        if grant is None:
+            raise UnsupportedGrantType("grant_type: none of ours")
+        if name not in client.grant_types:
+            raise UnauthorizedClient("grant_type: not one of this client's")
+        return grant
+
+
+def _respond(answer: TokenAnswer) -> Response:
+    body: dict[str, object] = {
+        "access_token": answer.access_token.value,
+        "token_type": "Bearer",
+        "expires_in": answer.access_token.expires_in,
+        "scope": " ".join(sorted(answer.scopes)),
+    }
+    if answer.refresh_token is not None:
+        body["refresh_token"] = answer.refresh_token
+    return json_bytes(body)

@@ -1,0 +1,62 @@
+"""`GET /health/...`: alive, started, ready, and what the process reaches."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from keyturn.clock import Clock
+from keyturn.telemetry.vitals import Vitals
+from keyturn.web.responses import json_bytes
+
+OK, AWAY = 200, 503
+
+
+class SigningKeys(Protocol):
+    """What readiness asks of the keyring."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether there is a key to sign with."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The health endpoints; their answers are for programs first, so the status says it all."""
+
+    vitals: Vitals
+    keys: SigningKeys
+    clock: Clock
+
+    async def live(self, _request: Request) -> Response:
+        """Answer 200: that it is answered is the answer."""
+        return json_bytes({"status": "live"})
+
+    async def started(self, _request: Request) -> Response:
+        """Answer 200 once settings, schema and keys are loaded, else 503."""
+        if self.vitals.started:
+            return json_bytes({"status": "started"})
+        return json_bytes({"status": "starting"}, AWAY)
+
+    async def ready(self, _request: Request) -> Response:
+        """Answer 200 when balancers may send requests here, else 503 with the reasons."""
+        reasons = self.vitals.why_not_ready(can_sign=self.keys.is_usable)
+        if reasons:
+            return json_bytes({"status": "not ready", "reasons": reasons}, AWAY)
+        return json_bytes({"status": "ready"})
+
+    async def dependencies(self, _request: Request) -> Response:
+        """Answer 200 with what the last probe found of each; 503 when one of them is away."""
+        now = self.clock.monotonic()
+        found: dict[str, dict[str, Any]] = {
+            name: {
+                "up": one.up,
+                "secondsAgo": round(now - one.checked_at, 1),
+                **({"reason": one.reason} if one.reason else {}),
+            }
+            for name, one in self.vitals.dependencies.items()
+        }
+        everything_up = all(one.up for one in self.vitals.dependencies.values())
+        return json_bytes({"dependencies": found}, OK if everything_up else AWAY)

@@ -1,0 +1,171 @@
+"""What more than one door, rule or job needs, built once from Settings."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from keyturn import __version__
+from keyturn.cache.client import Cache
+from keyturn.clients.registry import Registry
+from keyturn.clock import Clock
+from keyturn.crypto.secrets import MasterSecrets
+from keyturn.db.pool import Database
+from keyturn.keys.decision import Policy
+from keyturn.keys.keyring import Keyring
+from keyturn.keys.rotation import KeyRotation
+from keyturn.revocation.cache import RevocationCache
+from keyturn.revocation.revocations import Revocations
+from keyturn.sessions.end import Ending
+from keyturn.sessions.refresh_token import RefreshTokenCodec
+from keyturn.sessions.rotation import Rotation
+from keyturn.sessions.start import Starter
+from keyturn.settings import Settings
+from keyturn.telemetry.audit import Audit
+from keyturn.telemetry.metrics import Metrics
+from keyturn.telemetry.vitals import Vitals
+from keyturn.tokens.access_token import AccessTokens
+from keyturn.tokens.verify import AccessTokenVerifier
+from keyturn.users.accounts import Accounts
+from keyturn.users.authenticate import Authenticator
+from keyturn.users.hash_pool import HashPool
+from keyturn.users.passwords import Passwords
+from keyturn.users.throttle import Throttle
+from keyturn.web.client_ip import ClientAddress
+
+log = structlog.get_logger("keyturn.app")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """What more than one door, rule or job needs."""
+
+    settings: Settings
+    clock: Clock
+    metrics: Metrics
+    vitals: Vitals
+    audit: Audit
+    database: Database
+    rotations: Database
+    cache: Cache
+    secrets: MasterSecrets
+    codec: RefreshTokenCodec
+    registry: Registry
+    key_rotation: KeyRotation
+    keyring: Keyring
+    revocation_cache: RevocationCache
+    revocations: Revocations
+    passwords: Passwords
+    throttle: Throttle
+    ending: Ending
+    address: ClientAddress
+
+    @classmethod
+    def of(cls, settings: Settings, clock: Clock) -> "Parts":
+        """Build every shared part; nothing is connected yet."""
+        metrics = Metrics()
+        metrics.build.info({"version": __version__})
+        audit = Audit(clock, metrics, settings.audit.queue_limit)
+        database = Database(settings.postgres, metrics)
+        # Rotations need not wait for a standby, and may skip the disk: what is lost heals.
+        commit = "off" if settings.postgres.async_rotation else "local"
+        rotations = Database(settings.postgres, metrics, {"synchronous_commit": commit})
+        cache = Cache(settings.redis, metrics, clock)
+        secrets = MasterSecrets(settings.master_values())
+        codec = RefreshTokenCodec(secrets)
+        key_rotation = KeyRotation(database, secrets, Policy.of(settings), audit)
+        revocation_cache = RevocationCache(cache, clock, settings.issuer, settings.revocation.trust)
+        revocations = Revocations(database, revocation_cache, metrics, clock)
+        return cls(
+            settings=settings,
+            clock=clock,
+            metrics=metrics,
+            vitals=Vitals(clock, metrics),
+            audit=audit,
+            database=database,
+            rotations=rotations,
+            cache=cache,
+            secrets=secrets,
+            codec=codec,
+            registry=Registry(database, clock),
+            key_rotation=key_rotation,
+            keyring=Keyring(key_rotation, clock, metrics),
+            revocation_cache=revocation_cache,
+            revocations=revocations,
+            passwords=Passwords(settings.passwords, HashPool(settings.passwords, metrics, clock)),
+            throttle=Throttle(cache, settings.throttle, secrets, settings.issuer, metrics, clock),
+            ending=Ending(database, codec, revocations, audit, metrics),
+            address=ClientAddress(settings.server.trusted_proxies),
+        )
+
+    def note_unreadable(self, status: int, peer: str) -> None:
+        """Count and log a request that the HTTP parser refused: no door ever saw it."""
+        self.metrics.http_requests.labels("_OTHER", "unreadable", str(status)).observe(0)
+        log.info("request_unreadable", status=status, ip=peer)
+
+    async def close(self) -> None:
+        """Close every thread and connection."""
+        await self.passwords.pool.close()
+        await self.cache.close()
+        await self.rotations.close()
+        await self.database.close()
+
+    @property
+    def accounts(self) -> Accounts:
+        """The people."""
+        return Accounts(self.database, self.passwords, self.ending, self.audit)
+
+    @property
+    def authenticator(self) -> Authenticator:
+        """What checks passwords."""
+        return Authenticator(self.database, self.passwords, self.throttle, self.metrics, self.audit)
+
+    @property
+    def starter(self) -> Starter:
+        """What begins sessions."""
+        return Starter(
+            database=self.database,
+            codec=self.codec,
+            revocations=self.revocations,
+            metrics=self.metrics,
+            clock=self.clock,
+            max_per_user=self.settings.sessions.max_per_user,
+        )
+
+    @property
+    def rotation(self) -> Rotation:
+        """The heart."""
+        return Rotation(
+            database=self.database,
+            rotations=self.rotations,
+            codec=self.codec,
+            revocations=self.revocations,
+            audit=self.audit,
+            metrics=self.metrics,
+            clock=self.clock,
+            issuer=self.settings.issuer,
+            default_grace=timedelta(seconds=self.settings.sessions.grace),
+        )
+
+    @property
+    def access_tokens(self) -> AccessTokens:
+        """What signs."""
+        tokens = self.settings.tokens
+        return AccessTokens(
+            keyring=self.keyring,
+            metrics=self.metrics,
+            clock=self.clock,
+            issuer=self.settings.issuer,
+            lifetime=timedelta(seconds=tokens.access_token_lifetime),
+            client_credentials_lifetime=timedelta(seconds=tokens.client_credentials_lifetime),
+            step_up_max_age=timedelta(seconds=self.settings.sessions.step_up_max_age),
+        )
+
+    @property
+    def verifier(self) -> AccessTokenVerifier:
+        """What checks the tokens presented to us."""
+        settings = self.settings
+        skew = settings.tokens.clock_skew
+        return AccessTokenVerifier(
+            self.keyring, self.revocations, self.clock, settings.issuer, skew
+        )

@@ -1,0 +1,122 @@
+"""What the session API reads and answers: the shapes, once; its OpenAPI document is made of them.
+
+Unknown members are refused: a misspelt `rememberMe` must not quietly mean "no".
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+MOST_TEXT = 1024
+"""Characters of one text member: more is refused before anything is hashed or compared."""
+
+Text = Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
+
+
+class Message(BaseModel):
+    """A JSON object in camelCase; unknown members are refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True
+    )
+
+
+class CredentialBody(Message):
+    """A session credential in the body; absent when it travels in the cookie."""
+
+    refresh_token: Text | None = Field(None, description="Absent when a cookie carries it.")
+
+
+class LoginBody(Message):
+    """POST /auth/login."""
+
+    email: Text
+    password: Text
+    remember_me: bool | None = Field(
+        None, description="true: 30 days; false: 24 hours, until the browser closes; absent: 7 days"
+    )
+    scope: Text | None = Field(None, description="Scopes, space-separated; absent: all allowed.")
+    transport: Literal["body", "cookie"] = "body"
+
+
+class LogoutAllBody(CredentialBody):
+    """POST /auth/logout-all."""
+
+    except_current: bool = Field(default=False, description="Keep the calling session.")
+
+
+class ReauthenticateBody(CredentialBody):
+    """POST /auth/reauthenticate."""
+
+    password: Text
+
+
+class PasswordBody(CredentialBody):
+    """POST /auth/password."""
+
+    new_password: Text
+
+
+class UserAnswer(Message):
+    """A person, as the app may show them."""
+
+    id: UUID
+    email: str
+    name: str | None
+
+
+class AccessAnswer(Message):
+    """A fresh access token; `expires_in` in seconds."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the token type
+    expires_in: int
+    session_id: UUID
+
+
+class RefreshAnswer(AccessAnswer):
+    """POST /auth/refresh: `refreshToken` only when it travels in the body."""
+
+    refresh_token: str | None = Field(None, exclude_if=lambda token: token is None)
+    refresh_expires_in: int
+
+
+class LoginAnswer(RefreshAnswer):
+    """POST /auth/login."""
+
+    user: UserAnswer
+
+
+class SessionAnswer(Message):
+    """One line of "where am I signed in"."""
+
+    id: UUID
+    client_name: str
+    device: str | None
+    ip: str | None
+    created_at: datetime
+    last_used_at: datetime
+    current: bool
+
+
+class SessionsAnswer(Message):
+    """GET /auth/sessions."""
+
+    sessions: list[SessionAnswer]
+
+
+class EndedAnswer(Message):
+    """POST /auth/logout-all."""
+
+    ended: int
+
+
+class ErrorAnswer(BaseModel):
+    """Every refusal: the code, one constant sentence, and the id to quote to the operator."""
+
+    error: str
+    error_description: str
+    requestId: str  # noqa: N815 - the wire's name

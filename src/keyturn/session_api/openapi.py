@@ -1,0 +1,131 @@
+"""GET /auth/openapi.json: the session API for machines, made from the messages it reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import orjson
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.requests import Request
+from starlette.responses import Response
+
+from keyturn import __version__, paths
+from keyturn.crypto import opaque
+from keyturn.session_api import messages
+from keyturn.web.public_document import public_document
+
+MAX_AGE = 300
+REF = "#/components/schemas/{model}"
+
+
+class Operation(NamedTuple):
+    """One request: what it reads, what it answers, and how it may be refused."""
+
+    method: str
+    path: str
+    summary: str
+    body: type[BaseModel] | None
+    answer: type[BaseModel] | None
+    refusals: tuple[int, ...]
+
+
+OPERATIONS = (
+    Operation("post", paths.LOGIN, "Sign in", messages.LoginBody, messages.LoginAnswer,
+              (400, 401, 403, 413, 415, 429, 503)),
+    Operation("post", paths.REFRESH, "Stay signed in", messages.CredentialBody,
+              messages.RefreshAnswer, (400, 401, 403, 413, 415, 503)),
+    Operation("post", paths.LOGOUT, "Sign out here", messages.CredentialBody, None,
+              (400, 401, 403, 413, 415, 503)),
+    Operation("get", paths.ME, "Who am I", None, messages.UserAnswer, (401, 403, 503)),
+    Operation("get", paths.SESSIONS, "Where am I signed in", None, messages.SessionsAnswer,
+              (400, 401, 403, 503)),
+    Operation("delete", paths.SESSION, "Sign out there", messages.CredentialBody, None,
+              (400, 401, 403, 404, 413, 415, 503)),
+    Operation("post", paths.LOGOUT_ALL, "Sign out everywhere", messages.LogoutAllBody,
+              messages.EndedAnswer, (400, 401, 403, 413, 415, 503)),
+    Operation("post", paths.REAUTHENTICATE, "Prove yourself again", messages.ReauthenticateBody,
+              messages.AccessAnswer, (400, 401, 403, 413, 415, 429, 503)),
+    Operation("post", paths.PASSWORD, "Choose a new password", messages.PasswordBody, None,
+              (400, 401, 403, 413, 415, 503)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class OpenApi:
+    """The document, made once."""
+
+    body: bytes
+    etag: str
+
+    @classmethod
+    def of(cls, issuer: str) -> Self:
+        """Describe the session API of this issuer (OpenAPI 3.1)."""
+        body = orjson.dumps(describe(issuer))
+        return cls(body, f'"{opaque.sha256(body).hex()[:32]}"')
+
+    async def get(self, request: Request) -> Response:
+        """Return the document."""
+        return public_document(request, self.body, self.etag, MAX_AGE)
+
+
+def describe(issuer: str) -> Mapping[str, Any]:
+    """Return the document as plain data."""
+    models = {one for step in OPERATIONS for one in (step.body, step.answer) if one}
+    pairs = [(model, "validation") for model in sorted(models | {messages.ErrorAnswer}, key=str)]
+    _, schemas = models_json_schema(pairs, ref_template=REF)  # type: ignore[arg-type]
+    routes: dict[str, dict[str, Any]] = {}
+    for step in OPERATIONS:
+        routes.setdefault(step.path, {})[step.method] = _operation(step)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "keyturn session API", "version": __version__},
+        "servers": [{"url": issuer}],
+        "paths": routes,
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(step: Operation) -> dict[str, Any]:
+    client = {
+        "name": "X-Keyturn-Client",
+        "in": "header",
+        "description": "The client's id; required with cookies, or where there are several.",
+        "schema": {"type": "string"},
+    }
+    described: dict[str, Any] = {
+        "summary": step.summary,
+        "operationId": f"{step.method}_{step.path.strip('/').replace('/', '_')}",
+        "parameters": [client, *_path_parameters(step.path)],
+        "responses": {
+            **_success(step.answer),
+            **{str(status): _json("Refused", messages.ErrorAnswer) for status in step.refusals},
+        },
+    }
+    if step.body is not None:
+        described["requestBody"] = {"content": _content(step.body)}
+    if step.method == "get":
+        described["security"] = [{"bearer": []}]
+    return described
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    if "{session_id}" not in path:
+        return []
+    schema = {"type": "string", "format": "uuid"}
+    return [{"name": "session_id", "in": "path", "required": True, "schema": schema}]
+
+
+def _success(answer: type[BaseModel] | None) -> dict[str, Any]:
+    return {"200": _json("Done", answer)} if answer else {"204": {"description": "Done"}}
+
+
+def _json(description: str, model: type[BaseModel]) -> dict[str, Any]:
+    return {"description": description, "content": _content(model)}
+
+
+def _content(model: type[BaseModel]) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": REF.format(model=model.__name__)}}}

@@ -1,0 +1,178 @@
+-- name: rotate
+-- Move a session from the presented token to its child: the one statement that decides the race.
+update sessions
+   set token_hash = $8,
+       next_hash = $9,
+       generation = generation + 1,
+       rotated_at = now(),
+       idle_expires_at = least(now() + idle_lifetime, expires_at)
+ where id = $1
+   and token_hash = $2
+   and revoked_at is null
+   and idle_expires_at > now()
+   and expires_at > now()
+   and scopes @> $3
+   and audiences @> $4
+   and audiences && $5
+   and (dpop_jkt is null or dpop_jkt = $6)
+   and (generation = 0 or rotated_at <= now() - $7::interval or rotated_at > now() + $7::interval)
+returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
+          remembered, idle_expires_at, expires_at, now() as decided_at;
+
+-- name: keep
+-- Slide the idle expiry of a session whose client does not rotate.
+update sessions
+   set idle_expires_at = least(now() + idle_lifetime, expires_at)
+ where id = $1
+   and token_hash = $2
+   and revoked_at is null
+   and idle_expires_at > now()
+   and expires_at > now()
+   and scopes @> $3
+   and audiences @> $4
+   and audiences && $5
+   and (dpop_jkt is null or dpop_jkt = $6)
+returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
+          remembered, idle_expires_at, expires_at, now() as decided_at;
+
+-- name: read
+-- Read everything the decision needs, when the happy path found no row.
+select id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
+       remembered, idle_expires_at, expires_at, now() as decided_at,
+       token_hash, next_hash, generation, rotated_at, idle_lifetime, revoked_at
+  from sessions
+ where id = $1;
+
+-- name: heal
+-- Move a session whose last commit was lost to the token its client already holds.
+update sessions
+   set token_hash = $3,
+       next_hash = $4,
+       generation = generation + 1,
+       rotated_at = now(),
+       idle_expires_at = least(now() + idle_lifetime, expires_at)
+ where id = $1
+   and next_hash = $3
+   and generation = $2
+   and revoked_at is null
+   and expires_at > now()
+   and idle_expires_at + idle_lifetime > now()
+returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
+          remembered, idle_expires_at, expires_at, now() as decided_at;
+
+-- name: end_for_reuse
+-- End a session one of whose superseded tokens was used, unless it changed since it was read.
+update sessions
+   set revoked_at = now(), revoke_reason = 'reuse'
+ where id = $1
+   and generation = $2
+   and token_hash = $3
+   and revoked_at is null
+returning id;
+
+-- name: end_one
+-- End one live session, whoever holds it.
+update sessions
+   set revoked_at = now(), revoke_reason = $2
+ where id = $1 and revoked_at is null and expires_at > now()
+returning id, user_id, client_id;
+
+-- name: end_one_of_user
+-- End one live session of this user; somebody else's is not found.
+update sessions
+   set revoked_at = now(), revoke_reason = $3
+ where id = $1 and user_id = $2 and revoked_at is null and expires_at > now()
+returning id, user_id, client_id;
+
+-- name: end_all_of_user
+-- End every live session of a user but one (or none).
+update sessions
+   set revoked_at = now(), revoke_reason = $2
+ where user_id = $1
+   and revoked_at is null
+   and expires_at > now()
+   and id is distinct from $3
+returning id, user_id, client_id;
+
+-- name: end_some_of_client
+-- End a client's live sessions among the next rows after an id: a part of a large sweep.
+with scanned as (
+  select id from sessions where id > $1 order by id limit $2
+), ended as (
+  update sessions
+     set revoked_at = now(), revoke_reason = $3
+    from scanned
+   where sessions.id = scanned.id and client_id = $4 and revoked_at is null and expires_at > now()
+  returning sessions.id
+)
+select (select id from scanned order by id desc limit 1) as last,
+       array(select id from ended) as ended;
+
+-- name: end_some_before
+-- End what started before a moment among the next rows after an id: a part of a large sweep.
+with scanned as (
+  select id from sessions where id > $1 order by id limit $2
+), ended as (
+  update sessions
+     set revoked_at = now(), revoke_reason = $3
+    from scanned
+   where sessions.id = scanned.id and created_at < $4 and revoked_at is null and expires_at > now()
+  returning sessions.id
+)
+select (select id from scanned order by id desc limit 1) as last,
+       array(select id from ended) as ended;
+
+-- name: lock_active_user
+-- Hold the account open while its session starts; nothing if it was closed since the proof.
+select id
+  from users
+ where id = $1 and disabled_at is null and deleted_at is null and valid_after < $2
+   for share;
+
+-- name: start
+-- Begin a session.
+insert into sessions (id, user_id, client_id, scopes, audiences, claims, token_hash, next_hash,
+                      idle_lifetime, idle_expires_at, expires_at, remembered, auth_time, amr,
+                      device, ip)
+values ($1, $2, $3, $4, $5, $6, $7, $8,
+        $9, least(now() + $9::interval, now() + $10::interval), now() + $10::interval, $11, $12,
+        $13, $14, $15)
+returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
+          remembered, idle_expires_at, expires_at, now() as decided_at;
+
+-- name: end_overflow
+-- End a user's oldest live sessions beyond the most that are allowed.
+update sessions
+   set revoked_at = now(), revoke_reason = 'overflow'
+ where id in (select id
+                from sessions
+               where user_id = $1 and revoked_at is null and expires_at > now()
+               order by created_at desc, id desc
+              offset $2)
+returning id;
+
+-- name: list_of_user
+-- The live sessions of a user, the latest first.
+select id, client_id, device, host(ip) as ip, created_at,
+       greatest(rotated_at, idle_expires_at - idle_lifetime) as last_used_at
+  from sessions
+ where user_id = $1 and revoked_at is null and expires_at > now() and idle_expires_at > now()
+ order by created_at desc, id desc;
+
+-- name: reauthenticate
+-- Record that the person proved themselves again; later refreshes carry it.
+update sessions
+   set auth_time = $2, amr = $3
+ where id = $1 and revoked_at is null and expires_at > now()
+returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
+          remembered, idle_expires_at, expires_at, now() as decided_at;
+
+-- name: purge_expired
+-- Delete a batch of sessions that expired long ago: the lowest ids.
+delete from sessions
+ where id in (select id
+                from sessions
+               where id < $1 and expires_at < now()
+               order by id
+               limit $2
+                 for update skip locked);

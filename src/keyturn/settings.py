@@ -1,0 +1,300 @@
+"""Every setting, its unit, its default, and the combinations the process refuses to start with.
+
+Where they come from, `keyturn.configuration` knows. `config/keyturn.yaml` explains each for
+operators; a test keeps the two in step. Durations are seconds.
+"""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "KEYTURN_"
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+SECRET_BYTES = 32
+WEAK_WORDS = ("changeme", "secret", "password", "example", "keyturn", "0123456789", "abcdef")
+DISTINCT_BYTES = 12
+SHORTEST_LIFETIME = 60
+LONGEST_ACCESS_TOKEN = 3600
+"""Seconds no access token outlives, whoever asks: retired keys and revocations are kept longer."""
+MOST_SECRETS = 255
+
+Seconds = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A group of settings; unknown members are refused, values never change after start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PostgresSettings(Section):
+    """The database: the only truth. PostgreSQL 15 or later, the primary."""
+
+    url: SecretStr = Field(description="Connection URL; its password may come from url_file.")
+    pool_max: int = Field(10, ge=1, le=200, description="Most connections held by one process.")
+    connect_timeout: Fraction = Field(1.0, description="Seconds to open a connection.")
+    statement_timeout: Fraction = Field(2.0, description="Seconds one statement may take.")
+    lock_timeout: Fraction = Field(1.0, description="Seconds to wait for a row lock.")
+    pool_wait: Fraction = Field(0.5, description="Seconds to wait for a free connection.")
+    async_rotation: bool = Field(
+        default=False,
+        description="Commit rotations asynchronously; a crash may lose the last ones, which heal.",
+    )
+
+    def dsn(self) -> str:
+        """Return the connection URL in clear, for the driver only."""
+        return self.url.get_secret_value()
+
+
+class RedisSettings(Section):
+    """The cache: revocations, limits. May be absent, and may vanish at any time."""
+
+    url: SecretStr | None = Field(None, description="redis://, rediss:// or unix:// URL.")
+    timeout: Fraction = Field(0.05, description="Seconds one command may take.")
+    breaker_failures: int = Field(3, ge=1, description="Failures in a row that open the breaker.")
+    breaker_pause: Fraction = Field(1.0, description="Seconds an open breaker asks nothing.")
+
+
+class ServerSettings(Section):
+    """Where the two servers listen, and what they accept."""
+
+    host: str = Field("0.0.0.0", description="Address of the public port.")  # noqa: S104 - a container's
+    port: int = Field(8080, ge=0, le=65535, description="Public port.")
+    management_host: str = Field("0.0.0.0", description="Address of the management port.")  # noqa: S104
+    management_port: int = Field(8081, ge=0, le=65535, description="Health and metrics port.")
+    trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = Field(
+        (), description="Networks whose X-Forwarded-For is believed; default nobody."
+    )
+    drain_seconds: int = Field(8, ge=0, description="Seconds not ready but still accepting.")
+    grace_seconds: int = Field(25, ge=1, description="Seconds for requests in flight to finish.")
+    max_body_bytes: int = Field(65536, ge=1024, description="Largest request body.")
+    max_form_bytes: int = Field(16384, ge=1024, description="Largest form at protocol endpoints.")
+    max_header_bytes: int = Field(16384, ge=1024, description="Largest header block.")
+    max_url_bytes: int = Field(8192, ge=256, description="Largest request target.")
+    header_timeout: Fraction = Field(10.0, description="Seconds for the header block to arrive.")
+    body_timeout: Fraction = Field(10.0, description="Seconds for the body to arrive.")
+    idle_timeout: Fraction = Field(5.0, description="Seconds a kept-alive connection may idle.")
+
+
+class SessionsSettings(Section):
+    """How long people stay signed in."""
+
+    absolute_lifetime: Seconds = Field(7 * 86400, description="When rememberMe is absent.")
+    remembered_lifetime: Seconds = Field(30 * 86400, description="When rememberMe is true.")
+    unremembered_lifetime: Seconds = Field(86400, description="When rememberMe is false.")
+    idle_lifetime: Seconds = Field(7 * 86400, description="A session unused for so long ends.")
+    grace: int = Field(10, ge=0, le=60, description="Default grace of refresh rotation.")
+    max_per_user: int = Field(100, ge=1, description="Sessions of one user; the oldest ends.")
+    step_up_max_age: Seconds = Field(300, description="How long a sign-in counts as fresh.")
+
+
+class SessionApiSettings(Section):
+    """The JSON API for first-party apps."""
+
+    cookie_path: str = Field("/", pattern=r"^/[A-Za-z0-9._~/-]*$", description="Cookie's Path.")
+
+
+class TokensSettings(Section):
+    """Access tokens."""
+
+    access_token_lifetime: Seconds = Field(
+        600, le=LONGEST_ACCESS_TOKEN, description="Default for sessions."
+    )
+    client_credentials_lifetime: Seconds = Field(
+        300, le=LONGEST_ACCESS_TOKEN, description="For machines."
+    )
+    clock_skew: int = Field(60, ge=0, le=60, description="Leeway when a token is checked.")
+
+
+class KeysSettings(Section):
+    """Signing keys and the JWKS."""
+
+    jwks_max_age: Seconds = Field(300, le=3600, description="max-age of the JWKS.")
+    staleness: Seconds = Field(60, description="Oldest keyring a replica may serve from.")
+    lead: Seconds = Field(900, description="A key is published so long before it may sign.")
+    period: Seconds = Field(90 * 86400, description="A key signs for so long.")
+
+
+class PasswordsSettings(Section):
+    """Argon2id costs and the bounds of hashing."""
+
+    memory_kib: int = Field(19456, ge=7168, description="Argon2id memory, KiB.")
+    time_cost: int = Field(2, ge=1, description="Argon2id passes.")
+    parallelism: int = Field(1, ge=1, description="Argon2id lanes.")
+    workers: int | None = Field(None, ge=1, description="Hashes at once; absent: one a core.")
+    queue_limit: int = Field(64, ge=1, description="Hashes that may wait; more are refused.")
+    deadline: Fraction = Field(5.0, description="Seconds a hash may wait and run.")
+
+    @model_validator(mode="after")
+    def _strong_enough(self) -> Self:
+        # OWASP's equivalents: less memory asks for more passes.
+        floors = ((47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5))
+        if not any(self.memory_kib >= m and self.time_cost >= t for m, t in floors):
+            raise ValueError("argon2 is weaker than memory_kib=19456, time_cost=2")
+        return self
+
+
+class ThrottleSettings(Section):
+    """Guessing limits; counters live in Redis, in the process while Redis is away."""
+
+    account_attempts: int = Field(5, ge=1, description="Failures for one account before delay.")
+    address_attempts: int = Field(30, ge=1, description="Failures from one address a window.")
+    global_attempts: int = Field(3000, ge=1, description="Failures altogether a window.")
+    client_attempts: int = Field(20, ge=1, description="Failed client secrets a window.")
+    window: Seconds = Field(300, description="Seconds a failure counts.")
+    longest_delay: Seconds = Field(300, description="Longest delay of one account.")
+    memory_keys: int = Field(50_000, ge=1000, description="Most counters held in the process.")
+
+
+class RevocationSettings(Section):
+    """The revocation cache."""
+
+    copy_interval: Fraction = Field(0.5, description="Seconds between two copies to Redis.")
+    trust: Fraction = Field(2.0, description="Seconds the cache is trusted since it last moved.")
+
+
+class JobsSettings(Section):
+    """What time does."""
+
+    purge_interval: Seconds = Field(300, description="Seconds between two purges.")
+    purge_batch: int = Field(1000, ge=1, description="Rows one purge statement deletes.")
+    keys_interval: Seconds = Field(5, description="Seconds between two looks at the keys.")
+
+
+class AuditSettings(Section):
+    """The audit trail."""
+
+    queue_limit: int = Field(10_000, ge=100, description="Events held while the database is away.")
+    flush_interval: Fraction = Field(0.5, description="Seconds between two batches.")
+
+
+class LogSettings(Section):
+    """JSON lines on stdout."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level.")
+
+
+class Settings(BaseSettings):
+    """All settings of one process, frozen; build with `configuration.load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    issuer: str = Field(description="The public https URL of this server, without trailing slash.")
+    secrets: Annotated[SecretStr, NoDecode] = Field(
+        description="Master secrets, `id: value` by line or comma; the first makes new tokens."
+    )
+    development: bool = Field(default=False, description="Lifetimes down to 1 s; loopback only.")
+    clients_file: Path | None = Field(None, description="A clients.yaml applied at start.")
+    postgres: PostgresSettings
+    redis: RedisSettings = RedisSettings()
+    server: ServerSettings = ServerSettings()
+    sessions: SessionsSettings = SessionsSettings()
+    session_api: SessionApiSettings = SessionApiSettings()
+    tokens: TokensSettings = TokensSettings()
+    keys: KeysSettings = KeysSettings()
+    passwords: PasswordsSettings = PasswordsSettings()
+    throttle: ThrottleSettings = ThrottleSettings()
+    revocation: RevocationSettings = RevocationSettings()
+    jobs: JobsSettings = JobsSettings()
+    audit: AuditSettings = AuditSettings()
+    log: LogSettings = LogSettings()
+
+    @field_validator("secrets", mode="before")
+    @classmethod
+    def _one_text(cls, value: Any) -> Any:
+        return "\n".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+    @field_validator("secrets")
+    @classmethod
+    def _strong_secrets(cls, value: SecretStr) -> SecretStr:
+        _parse_secrets(value.get_secret_value())
+        return value
+
+    @field_validator("issuer")
+    @classmethod
+    def _issuer_shape(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"https", "http"} or not parts.hostname or parts.username:
+            raise ValueError("the issuer is an https URL with a host and nothing before it")
+        if parts.query or parts.fragment or value.endswith("/") or parts.path:
+            raise ValueError("the issuer has no path, query, fragment or trailing slash")
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            raise ValueError("an http issuer is accepted on loopback only; use https")
+        return value
+
+    @model_validator(mode="after")
+    def _safe_together(self) -> Self:
+        if self.development and urlsplit(self.issuer).hostname not in LOOPBACK:
+            raise ValueError("development: true is accepted with a loopback issuer only")
+        shortest = min(
+            self.tokens.access_token_lifetime,
+            self.tokens.client_credentials_lifetime,
+            self.sessions.unremembered_lifetime,
+            self.sessions.absolute_lifetime,
+            self.sessions.idle_lifetime,
+        )
+        if shortest < SHORTEST_LIFETIME and not self.development:
+            raise ValueError(f"lifetimes under {SHORTEST_LIFETIME} s are for development: true")
+        gate = self.keys.jwks_max_age + self.keys.staleness + self.tokens.clock_skew
+        if self.keys.lead < gate and not self.development:
+            raise ValueError(f"keys.lead must be at least {gate} s: max-age + staleness + skew")
+        return self
+
+    def master_values(self) -> dict[int, bytes]:
+        """Return the master secrets by id in the operator's order: for `MasterSecrets` only."""
+        return _parse_secrets(self.secrets.get_secret_value())
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the issuer is plain http on this machine: cookies then carry no `Secure`."""
+        return self.issuer.startswith("http://")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read nothing behind the caller's back: `configuration` hands everything in."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+def _parse_secrets(text: str) -> dict[int, bytes]:
+    values: dict[int, bytes] = {}
+    for entry in filter(None, (part.strip() for part in re.split(r"[\n,]", text))):
+        number, colon, value = entry.partition(":")
+        if not colon or not number.strip().isdigit():
+            raise ValueError("write each secret as `id: value`")
+        secret_id, raw = int(number), value.strip().encode()
+        if not 1 <= secret_id <= MOST_SECRETS or secret_id in values:
+            raise ValueError("secret ids are different numbers from 1 to 255")
+        if len(raw) < SECRET_BYTES:
+            raise ValueError(f"secret {secret_id} is shorter than {SECRET_BYTES} bytes")
+        weak = any(word in value.lower() for word in WEAK_WORDS)
+        if weak or len(set(raw)) < DISTINCT_BYTES:
+            raise ValueError(
+                f"secret {secret_id} looks guessable; `keyturn config secret` makes one"
+            )
+        values[secret_id] = raw
+    if not values:
+        raise ValueError("at least one secret is needed; `keyturn config secret` makes one")
+    return values

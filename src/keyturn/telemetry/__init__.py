@@ -1,0 +1,8 @@
+"""What the service tells about itself; imports no rule, knows no user.
+
+`metrics`   every Prometheus metric, on one page, label children bound once
+`logs`      JSON lines on stdout, with the request id, without secrets
+`audit`     typed events, batched to PostgreSQL, never on the refresh path
+
+Labels are enums: nothing a caller can choose ever becomes a label value.
+"""

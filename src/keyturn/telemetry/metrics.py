@@ -1,0 +1,267 @@
+"""Every metric of the service, on one page (operations: README, Metrics).
+
+Children are bound once, here: a label look-up per request costs more than the count itself.
+Counters that alerts read start at zero, so that the first event is not lost to `rate()`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+HTTP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+SLOW_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+FAST_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0)
+
+REFRESH_RESULTS = (
+    "rotated",
+    "coalesced",
+    "replayed",
+    "healed",
+    "kept",
+    "reuse",
+    "expired",
+    "revoked",
+    "unknown",
+    "refused",
+    "alarm",
+)
+TOKEN_RESULTS = (
+    "ok",
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_scope",
+    "invalid_target",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_dpop_proof",
+    "temporarily_unavailable",
+    "server_error",
+)
+GRANTS = ("refresh_token", "client_credentials", "unsupported")
+REVOKE_REASONS = (
+    "reuse",
+    "logout",
+    "logout_all",
+    "admin",
+    "password_change",
+    "replaced",
+    "overflow",
+)
+SIGN_IN_RESULTS = ("ok", "bad_credentials", "throttled", "error")
+CACHE_RESULTS = ("hit", "miss", "untrusted", "error")
+
+
+class Bound:
+    """A labelled counter whose children exist from the start: `bound("value")` adds one."""
+
+    def __init__(self, counter: Counter, label: str, values: Iterable[str]) -> None:
+        self._children = {value: counter.labels(**{label: value}) for value in values}
+
+    def __call__(self, value: str, amount: float = 1) -> None:
+        """Add `amount` to the child; an unknown label value is a `KeyError`, on purpose."""
+        self._children[value].inc(amount)
+
+
+@dataclass(eq=False)
+class Metrics:
+    """The catalogue; one instance a process."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def __post_init__(self) -> None:
+        """Declare everything."""
+        self._http()
+        self._tokens()
+        self._revocation()
+        self._people()
+        self._machinery()
+        self._housekeeping()
+
+    def _http(self) -> None:
+        self.http_requests = Histogram(
+            "http_server_request_duration_seconds",
+            "Time to answer one request (OpenTelemetry's name).",
+            ("http_request_method", "http_route", "http_response_status_code"),
+            buckets=HTTP_BUCKETS,
+            registry=self.registry,
+        )
+        self.active_requests = Gauge(
+            "http_server_active_requests", "Requests being answered now.", registry=self.registry
+        )
+
+    def _tokens(self) -> None:
+        registry = self.registry
+        self._token_requests = Counter(
+            "keyturn_token_requests",
+            "Token requests by grant and OAuth result.",
+            ("grant_type", "result"),
+            registry=registry,
+        )
+        self._token_children = {
+            (grant, result): self._token_requests.labels(grant, result)
+            for grant in GRANTS
+            for result in TOKEN_RESULTS
+        }
+        self.refreshes = Bound(
+            Counter(
+                "keyturn_refresh_rotations", "Refreshes by outcome.", ("result",), registry=registry
+            ),
+            "result",
+            REFRESH_RESULTS,
+        )
+        self.sessions_revoked = Bound(
+            Counter(
+                "keyturn_sessions_revoked",
+                "Sessions ended before their expiry.",
+                ("reason",),
+                registry=registry,
+            ),
+            "reason",
+            REVOKE_REASONS,
+        )
+
+    def _revocation(self) -> None:
+        registry = self.registry
+        self.introspections = Bound(
+            Counter(
+                "keyturn_introspections", "Introspection answers.", ("result",), registry=registry
+            ),
+            "result",
+            ("active", "inactive", "error"),
+        )
+        self.revocation_lookups = Bound(
+            Counter(
+                "keyturn_revocation_cache_lookups",
+                "Revocation checks by what the cache said.",
+                ("result",),
+                registry=registry,
+            ),
+            "result",
+            CACHE_RESULTS,
+        )
+        self.revocation_propagation = Histogram(
+            "keyturn_revocation_propagation_seconds",
+            "From a revocation's commit to its copy in Redis.",
+            buckets=SLOW_BUCKETS,
+            registry=registry,
+        )
+        self.signing = Histogram(
+            "keyturn_signing_duration_seconds",
+            "Time of one RS256 signature.",
+            buckets=FAST_BUCKETS,
+            registry=registry,
+        )
+
+    def _people(self) -> None:
+        registry = self.registry
+        self.authentications = Bound(
+            Counter(
+                "keyturn_authentications",
+                "Password checks by result.",
+                ("result",),
+                registry=registry,
+            ),
+            "result",
+            SIGN_IN_RESULTS,
+        )
+        self.throttled = Bound(
+            Counter(
+                "keyturn_throttled", "Attempts refused by a limit.", ("rule",), registry=registry
+            ),
+            "rule",
+            ("account", "address", "global", "client"),
+        )
+        self.hash_duration = Histogram(
+            "keyturn_password_hash_duration_seconds",
+            "Time of one password hash, waiting included.",
+            buckets=SLOW_BUCKETS,
+            registry=registry,
+        )
+        self.hash_refused = Bound(
+            Counter(
+                "keyturn_password_hash_refused",
+                "Password hashes given up: the queue was full, or the deadline passed.",
+                ("reason",),
+                registry=registry,
+            ),
+            "reason",
+            ("queue", "deadline"),
+        )
+        self.hash_queue = Gauge(
+            "keyturn_password_hash_queue_length", "Password hashes waiting.", registry=registry
+        )
+
+    def _machinery(self) -> None:
+        registry = self.registry
+        self.database_connections = Gauge(
+            "keyturn_db_pool_connections", "Connections by state.", ("state",), registry=registry
+        )
+        self.database_errors = Bound(
+            Counter("keyturn_db_errors", "Database trouble.", ("kind",), registry=registry),
+            "kind",
+            ("connect", "pool", "statement"),
+        )
+        self.redis_errors = Bound(
+            Counter("keyturn_redis_errors", "Redis trouble.", ("kind",), registry=registry),
+            "kind",
+            ("timeout", "connection", "reply", "open"),
+        )
+        self.dependency_up = Gauge(
+            "keyturn_dependency_up",
+            "1 while the last probe was answered.",
+            ("dependency",),
+            registry=registry,
+        )
+        self.loop_lag = Histogram(
+            "keyturn_event_loop_lag_seconds",
+            "How late the event loop wakes up.",
+            buckets=FAST_BUCKETS,
+            registry=registry,
+        )
+
+    def _housekeeping(self) -> None:
+        registry = self.registry
+        self.signing_keys = Gauge(
+            "keyturn_signing_keys", "Signing keys by state.", ("state",), registry=registry
+        )
+        self.signing_keys_unopened = Gauge(
+            "keyturn_signing_keys_unopened",
+            "Private halves that no listed secret opens.",
+            registry=registry,
+        )
+        self.keyring_loaded = Gauge(
+            "keyturn_keyring_last_load_timestamp_seconds",
+            "When the signing keys were last read, Unix seconds.",
+            registry=registry,
+        )
+        self.purged = Bound(
+            Counter(
+                "keyturn_purge_rows_deleted", "Expired rows deleted.", ("table",), registry=registry
+            ),
+            "table",
+            ("sessions", "revocations", "signing_keys"),
+        )
+        self.purge_success = Gauge(
+            "keyturn_purge_last_success_timestamp_seconds",
+            "When the last purge finished, Unix seconds.",
+            registry=registry,
+        )
+        self.audit_events = Counter(
+            "keyturn_audit_events", "Audit events written.", registry=registry
+        )
+        self.audit_failures = Counter(
+            "keyturn_audit_write_failures", "Audit events lost.", registry=registry
+        )
+        self.ready = Gauge("keyturn_ready", "1 while ready for traffic.", registry=registry)
+        self.draining = Gauge("keyturn_draining", "1 while shutting down.", registry=registry)
+        self.build = Info("keyturn_build", "Version of the server.", registry=registry)
+
+    def token_request(self, grant: str, result: str) -> None:
+        """Count one token request; unknown grants and codes fall into the last bucket of each."""
+        key = (
+            grant if grant in GRANTS else "unsupported",
+            result if result in TOKEN_RESULTS else "server_error",
+        )
+        self._token_children[key].inc()

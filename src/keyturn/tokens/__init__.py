@@ -1,0 +1,8 @@
+"""Tokens: what is signed, and how it is checked.
+
+`access_token`  RFC 9068: the claims, signed last, after every decision and every commit
+`verify`        our own access tokens presented to our own endpoints (RFC 9068 section 4)
+
+Signing uses the key `keys.keyring` hands out; checking uses the keys it publishes, in memory,
+so both go on without the database. Nothing here decides who may have a token.
+"""

@@ -1,0 +1,165 @@
+"""Accounts: made, looked up, closed, opened again, erased.
+
+Whatever closes an account, or replaces its password, first makes sign-ins wait (`lock`), then
+moves `valid_after`, then ends the sessions, in one transaction. A sign-in whose proof is older
+than that moment starts no session, whichever of the two came first.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from keyturn.crypto import opaque
+from keyturn.db.pool import Database
+from keyturn.db.queries import Query, load_queries
+from keyturn.errors import AccountExists, InvalidToken, NotFound, SessionGone
+from keyturn.sessions.end import Ending, end_sessions_of_user
+from keyturn.telemetry.audit import Audit, AuditEvent
+from keyturn.users.email import parse_email
+from keyturn.users.model import NewUser, User, parse_name
+from keyturn.users.passwords import Passwords
+
+SQL = load_queries(__package__, "users.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What a change of an account does to its sessions."""
+
+    reason: str
+    """As `sessions.revoke_reason` and the metric name it."""
+    keep: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The accounts of this server."""
+
+    database: Database
+    passwords: Passwords
+    ending: Ending
+    audit: Audit
+
+    async def add(self, new: NewUser) -> User:
+        """Add an account.
+
+        Raises `InvalidEmail`, `WeakPassword`, `InvalidRequest` (name), `AccountExists` (also for
+        the id of a deleted account), `Unavailable`.
+        """
+        email, name = parse_email(new.email), parse_name(new.name)
+        stored = None if new.password is None else await self.passwords.hash(new.password)
+        row = await self.database.fetch_row(
+            SQL["add"],
+            new.id or opaque.random_uuid(),
+            email.text,
+            email.key,
+            name,
+            new.email_verified,
+            stored,
+        )
+        if row is None:
+            raise AccountExists("account: the e-mail or the id is taken")
+        user = User.from_row(row)
+        self.audit.record(AuditEvent(type="user_added", user_id=user.id))
+        return user
+
+    async def get(self, user_id: UUID) -> User:
+        """Return an account, disabled or not. Raises `NotFound`."""
+        row = await self.database.fetch_row(SQL["by_id"], user_id)
+        if row is None:
+            raise NotFound("account: no such id")
+        return User.from_row(row)
+
+    async def active(self, user_id: UUID) -> User:
+        """Return the account a bearer token names. Raises `InvalidToken` when it was closed."""
+        row = await self.database.fetch_row(SQL["by_id"], user_id)
+        user = None if row is None else User.from_row(row)
+        if user is None or not user.is_active:
+            raise InvalidToken("account: disabled or deleted")
+        return user
+
+    async def find_by_email(self, email: str) -> User | None:
+        """Return the account of an e-mail address in any spelling. Raises `InvalidEmail`."""
+        row = await self.database.fetch_row(SQL["by_email"], parse_email(email).key)
+        return None if row is None else User.from_row(row)
+
+    async def page(self, limit: int, after: str | None = None) -> list[User]:
+        """Return up to `limit` accounts in order of e-mail; `after` is the last one seen."""
+        key = "" if after is None else parse_email(after).key
+        return [User.from_row(row) for row in await self.database.fetch(SQL["page"], key, limit)]
+
+    async def disable(self, user_id: UUID) -> int:
+        """Close an account; return how many sessions ended. Raises `NotFound`."""
+        ended = await self._close(Closing("admin"), SQL["disable"], user_id)
+        self.audit.record(AuditEvent(type="user_disabled", user_id=user_id))
+        return ended
+
+    async def enable(self, user_id: UUID) -> User:
+        """Open an account again; its ended sessions stay ended. Raises `NotFound`."""
+        row = await self.database.fetch_row(SQL["enable"], user_id)
+        if row is None:
+            raise NotFound("account: no such id")
+        self.audit.record(AuditEvent(type="user_enabled", user_id=user_id))
+        return User.from_row(row)
+
+    async def set_password(self, user_id: UUID, password: str) -> int:
+        """Set a password for somebody; return how many sessions ended.
+
+        Raises `WeakPassword`, `NotFound`.
+        """
+        stored = await self.passwords.hash(password)
+        closing = Closing("password_change")
+        ended = await self._close(closing, SQL["set_password"], user_id, stored)
+        self.audit.record(
+            AuditEvent(type="password_changed", user_id=user_id, detail={"by": "operator"})
+        )
+        return ended
+
+    async def change_password(self, user_id: UUID, password: str, keep: UUID) -> int:
+        """Set one's own password from the session `keep`; the others end, and are counted.
+
+        Raises `WeakPassword`, and `SessionGone` when that session ended in the meantime: a thief
+        who is being logged out must not keep the account.
+        """
+        stored = await self.passwords.hash(password)
+        closing = Closing("password_change", keep)
+        try:
+            ended = await self._close(closing, SQL["change_password"], user_id, stored, keep)
+        except NotFound as refusal:
+            raise SessionGone(refusal.detail) from None
+        self.audit.record(
+            AuditEvent(
+                type="password_changed", user_id=user_id, session_id=keep, detail={"by": "user"}
+            )
+        )
+        return ended
+
+    async def logout_everywhere(self, user_id: UUID, keep: UUID | None = None) -> int:
+        """End every session but `keep`, and every sign-in under way; return how many ended.
+
+        A user who is gone has none: 0.
+        """
+        try:
+            ended = await self._close(Closing("logout_all", keep), SQL["invalidate"], user_id)
+        except NotFound:
+            return 0
+        self.audit.record(AuditEvent(type="logout_all", user_id=user_id, session_id=keep))
+        return ended
+
+    async def delete(self, user_id: UUID) -> int:
+        """Erase an account; its id stays taken. Return how many sessions ended. `NotFound`."""
+        ended = await self._close(Closing("admin"), SQL["erase"], user_id)
+        self.audit.record(AuditEvent(type="user_deleted", user_id=user_id))
+        return ended
+
+    async def _close(self, closing: Closing, change: Query, user_id: UUID, *args: Any) -> int:
+        async with self.database.transaction() as tx:
+            # The time is taken by the second statement, when nobody reads the account any more:
+            # taken while it waits for the lock, it would be older than a proof it must outdate.
+            locked = await tx.fetch_row(SQL["lock"], user_id)
+            row = None if locked is None else await tx.fetch_row(change, user_id, *args)
+            if row is None:
+                raise NotFound("account: no such id, or closed meanwhile")
+            ended = await end_sessions_of_user(tx, user_id, closing.reason, closing.keep)
+        await self.ending.tell(ended, closing.reason)
+        return len(ended)

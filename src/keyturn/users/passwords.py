@@ -1,0 +1,112 @@
+"""Passwords at rest: argon2id in PHC form (RFC 9106), or an imported hash until the next sign-in.
+
+An account that does not exist is checked against a dummy of the same parameters: the answer
+takes the same time, so nobody learns by the clock who has an account here.
+"""
+
+import base64
+from dataclasses import dataclass, field
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import HashingError, VerificationError, VerifyMismatchError
+
+from keyturn.crypto import opaque
+from keyturn.errors import Unavailable
+from keyturn.settings import PasswordsSettings
+from keyturn.users import foreign_hashes, password_text
+from keyturn.users.hash_pool import HashPool
+
+SALT_SIZE = 16
+DIGEST_SIZE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Whether a password matched, and whether its hash should be replaced by one of ours."""
+
+    ok: bool
+    rehash_needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Passwords:
+    """Hashes and verifies, in the pool's threads."""
+
+    settings: PasswordsSettings
+    pool: HashPool
+    _hasher: PasswordHasher = field(init=False, repr=False)
+    _dummy: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Fix the parameters and the dummy."""
+        hasher = PasswordHasher(
+            time_cost=self.settings.time_cost,
+            memory_cost=self.settings.memory_kib,
+            parallelism=self.settings.parallelism,
+            hash_len=DIGEST_SIZE,
+            salt_len=SALT_SIZE,
+            type=Type.ID,
+        )
+        object.__setattr__(self, "_hasher", hasher)
+        object.__setattr__(self, "_dummy", _dummy(self.settings))
+
+    async def hash(self, password: str) -> str:
+        """Return the PHC string of a new password.
+
+        Raises `WeakPassword` (before hashing) and `Unavailable`.
+        """
+        text = password_text.chosen(password)
+        return await self.pool.run(lambda: self._hash(text))
+
+    async def rehash(self, verified: str) -> str:
+        """Return the PHC string of a password that has just matched, however short it is."""
+        text = password_text.presented(verified)[0]
+        return await self.pool.run(lambda: self._hash(text))
+
+    async def verify(self, stored: str | None, password: str) -> Verified:
+        """Compare a presented password with a stored hash; None costs the same and never matches.
+
+        Raises `WeakPassword` for what no password can be, and `Unavailable`.
+        """
+        spellings = password_text.presented(password)
+        verified = await self.pool.run(lambda: self._verify(stored or self._dummy, spellings))
+        return verified if stored else Verified(ok=False)
+
+    def _hash(self, text: str) -> str:
+        try:
+            return self._hasher.hash(text, salt=opaque.token_bytes(SALT_SIZE))
+        except HashingError as error:
+            raise Unavailable(f"argon2: {error}") from error
+
+    def _verify(self, stored: str, spellings: tuple[str, ...]) -> Verified:
+        for text in spellings:
+            if self._matches(stored, text):
+                as_typed = text != spellings[0]
+                return Verified(ok=True, rehash_needed=as_typed or self._is_outdated(stored, text))
+        return Verified(ok=False)
+
+    def _matches(self, stored: str, text: str) -> bool:
+        if not stored.startswith("$argon2"):
+            return foreign_hashes.verify(stored, text)
+        try:
+            return self._hasher.verify(stored, text)
+        except VerifyMismatchError:
+            return False
+        except VerificationError as error:
+            # Not the password: the library could not get the memory.
+            raise Unavailable(f"argon2: {error}") from error
+
+    def _is_outdated(self, stored: str, text: str) -> bool:
+        if stored.startswith("$argon2"):
+            return self._hasher.check_needs_rehash(stored)
+        return foreign_hashes.covers(stored, text)
+
+
+def _dummy(settings: PasswordsSettings) -> str:
+    """Return a hash nothing matches, at the price of a real one; nothing was hashed for it."""
+    salt, digest = (
+        base64.b64encode(opaque.token_bytes(size)).decode().rstrip("=")
+        for size in (SALT_SIZE, DIGEST_SIZE)
+    )
+    costs = f"m={settings.memory_kib},t={settings.time_cost},p={settings.parallelism}"
+    return f"$argon2id$v=19${costs}${salt}${digest}"

@@ -1,0 +1,181 @@
+"""What slows guessing down (RFC 9700 says little here; OWASP: delay, never lock out).
+
+Three limits on passwords, all counted *before* the check and in one step, so that a hundred
+guesses at once do not pass: an account is delayed, exponentially, after a few failures; an
+address, and everybody together, may fail so often in a window. An address that has signed in to
+an account keeps a budget of its own there: a stranger who fails on purpose delays strangers.
+Client secrets cannot be guessed; their failures are only counted, so nobody locks a client out.
+
+Known and unknown e-mails are counted alike. Keys in Redis are HMACs: no e-mail address, no IP
+address. While Redis is away each process counts for itself.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib import resources
+
+from keyturn.cache.client import Cache, keyspace
+from keyturn.clock import Clock
+from keyturn.crypto.secrets import THROTTLE, MasterSecrets
+from keyturn.errors import CacheUnavailable, Throttled, Unavailable
+from keyturn.settings import ThrottleSettings
+from keyturn.telemetry.metrics import Metrics
+from keyturn.users.throttle_memory import Admitted, GuessKeys, Held, MemoryLedger, Rule
+
+KNOWN_FOR = timedelta(days=30)
+"""How long an address that signed in to an account keeps a budget of its own there."""
+
+IPV6_SITE = 64
+"""Bits of an IPv6 address that one subscriber holds: the rest is theirs to choose."""
+
+CLIENT_BUCKET = 4
+"""Hex digits of a client's counter: 65,536 of them at most, in Redis as in the process."""
+
+
+def _script(name: str) -> str:
+    return resources.files("keyturn.users").joinpath(name).read_text(encoding="utf-8")
+
+
+RESERVE = _script("throttle_reserve.lua")
+RELEASE = _script("throttle_release.lua")
+COUNT = _script("throttle_count.lua")
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """One counted attempt: where, and in which ledger."""
+
+    keys: GuessKeys
+    charged: str
+    in_memory: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """The limits of one process, shared through Redis when it is there."""
+
+    cache: Cache
+    settings: ThrottleSettings
+    secrets: MasterSecrets
+    issuer: str
+    metrics: Metrics
+    clock: Clock
+    _memory: MemoryLedger = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Start the counters of the process, empty."""
+        ledger = MemoryLedger(self.settings, self.clock, KNOWN_FOR.total_seconds())
+        object.__setattr__(self, "_memory", ledger)
+
+    @asynccontextmanager
+    async def guess(self, account: str, address: str) -> AsyncIterator[None]:
+        """Count one attempt at `account` from `address` around the check of a password.
+
+        The block ends normally: a success, which clears the account's failures. It raises
+        `Unavailable`: nothing was learnt, the attempt does not count. Anything else, a caller who
+        went away included, stays a failure. Raises `Throttled` instead of entering the block.
+        """
+        reservation = await self._reserve(self._keys(account, address))
+        try:
+            yield
+        except Unavailable:
+            await self._release(reservation, succeeded=False)
+            raise
+        await self._release(reservation, succeeded=True)
+
+    async def client_failed(self, client_id: str, address: str) -> None:
+        """Count a failed client secret. Raises `Throttled` when there were too many."""
+        # Anybody may invent client ids: failures share so many counters and no more.
+        key = self._key("client", f"{client_id}\0{_site(address)}", CLIENT_BUCKET)
+        most, window = self.settings.client_attempts, self.settings.window
+        try:
+            wait = await self.cache.eval(COUNT, [key], [most, window * 1000]) / 1000
+        except CacheUnavailable:
+            wait = self._memory.count(key, most)
+        if wait:
+            raise self._refusal(Held("client", wait))
+
+    async def _reserve(self, keys: GuessKeys) -> Reservation:
+        try:
+            verdict, in_memory = await self._reserve_in_redis(keys), False
+        except CacheUnavailable:
+            verdict, in_memory = self._memory.reserve(keys), True
+        if isinstance(verdict, Held):
+            raise self._refusal(verdict)
+        return Reservation(keys, verdict.charged, in_memory)
+
+    async def _reserve_in_redis(self, keys: GuessKeys) -> Admitted | Held:
+        limits = self.settings
+        rule, wait, charged = await self.cache.eval(
+            RESERVE,
+            [keys.account, keys.account_here, keys.known, keys.address, keys.everybody],
+            [
+                limits.account_attempts,
+                limits.longest_delay * 1000,
+                limits.window * 1000,
+                limits.address_attempts,
+                limits.global_attempts,
+            ],
+        )
+        return Held(_RULES[rule], wait / 1000) if rule else Admitted(charged.decode())
+
+    async def _release(self, reservation: Reservation, *, succeeded: bool) -> None:
+        keys, charged = reservation.keys, reservation.charged
+        if reservation.in_memory:
+            self._memory.release(keys, charged, succeeded=succeeded)
+            return
+        try:
+            await self.cache.eval(
+                RELEASE,
+                [charged, keys.known, keys.address, keys.everybody],
+                [
+                    int(succeeded),
+                    int(KNOWN_FOR.total_seconds() * 1000),
+                    self.settings.account_attempts,
+                    self.settings.longest_delay * 1000,
+                ],
+            )
+        except CacheUnavailable:
+            # The cache has counted its own trouble; the attempt fades with its window.
+            return
+
+    def _refusal(self, held: Held) -> Throttled:
+        self.metrics.throttled(held.rule)
+        return Throttled(f"throttle: {held.rule}", retry_after=max(1, math.ceil(held.seconds)))
+
+    def _keys(self, account: str, address: str) -> GuessKeys:
+        site = _site(address)
+        return GuessKeys(
+            account=self._key("account", account),
+            account_here=self._key("account-here", f"{account}\0{site}"),
+            known=self._key("known", f"{account}\0{site}"),
+            address=self._key("address", site),
+            everybody=self._key("everybody", ""),
+        )
+
+    def _key(self, kind: str, subject: str, size: int = 32) -> str:
+        text = f"{kind}\0{subject}".encode("utf-8", "surrogatepass")
+        digest = hmac.new(self.secrets.purpose_key(THROTTLE), text, hashlib.sha256).hexdigest()
+        return keyspace(self.issuer, f"throttle:{kind}:{digest[:size]}")
+
+
+_RULES: dict[bytes, Rule] = {b"account": "account", b"address": "address", b"global": "global"}
+
+
+def _site(address: str) -> str:
+    """Return whom an address stands for: itself, or its /64 for IPv6."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    if ip.ipv4_mapped:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.ip_network((ip, IPV6_SITE), strict=False))

@@ -1,0 +1,95 @@
+"""`application/x-www-form-urlencoded`, read once and strictly (RFC 6749 section 3.2, appendix B).
+
+A parameter that appears twice means one thing to us and another to whoever looked before us, so
+it is refused. An empty value counts as left out. Nothing that cannot be stored as text (NUL,
+control characters, broken UTF-8) gets past here.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from keyturn.errors import InvalidRequest
+from keyturn.web.body import BodyLimits, read_body, read_head
+
+MEDIA_TYPE = "application/x-www-form-urlencoded"
+MOST_FIELDS = 64
+
+Form: TypeAlias = Mapping[str, str]
+
+CREDENTIALS = frozenset(
+    {
+        "client_id",
+        "client_secret",
+        "client_assertion",
+        "refresh_token",
+        "code",
+        "code_verifier",
+        "device_code",
+        "subject_token",
+        "actor_token",
+        "token",
+        "username",
+        "password",
+    }
+)
+"""What must never travel in a URL: proxies log those (RFC 6749 section 2.3.1)."""
+
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """Reads the forms of protocol endpoints."""
+
+    limits: BodyLimits
+
+    async def read(self, request: Request) -> Form:
+        """Return the parameters by name, each once and not empty.
+
+        Raises `InvalidRequest` for another content type, a repeated or malformed parameter or a
+        credential in the query, `PayloadTooLarge`, `RequestTimeout`.
+        """
+        refuse_credentials_in_query(request)
+        head = read_head(request)
+        if head.media_type != MEDIA_TYPE:
+            raise InvalidRequest("content-type: not a form")
+        return parse_form(await read_body(request, head.length, self.limits))
+
+
+def parse_form(body: bytes) -> Form:
+    """Return the parameters of an urlencoded text. Raises `InvalidRequest`."""
+    if b"%" in body and _BROKEN_ESCAPE.search(body):
+        raise InvalidRequest("form: a broken percent escape")
+    try:
+        pairs = parse_qsl(
+            body.decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MOST_FIELDS,
+        )
+    except UnicodeDecodeError:
+        raise InvalidRequest("form: not UTF-8") from None
+    except ValueError:
+        raise InvalidRequest("form: too many fields") from None
+    form = dict(pairs)
+    if len(form) < len(pairs):
+        raise InvalidRequest("form: a parameter is repeated")
+    for name, value in pairs:
+        if _CONTROL.search(value) or _CONTROL.search(name):
+            raise InvalidRequest("form: a control character")
+        if not value:
+            del form[name]
+    return form
+
+
+def refuse_credentials_in_query(request: Request) -> None:
+    """Raise `InvalidRequest` when the URL carries a credential, used or not."""
+    query: bytes = request.scope["query_string"]
+    if query and not CREDENTIALS.isdisjoint(parse_form(query)):
+        raise InvalidRequest("query: carries a credential")

@@ -1,0 +1,182 @@
+"""One measurement, one log line and one id for each request; and the net under every door.
+
+Pure ASGI, outermost. Labels and lines name the route by its template and the method by a known
+name: nothing a caller can choose becomes a label, and no query, body or header is written down.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Final
+
+import orjson
+import structlog
+from prometheus_client import Histogram
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from keyturn.clock import Clock
+from keyturn.errors import Refusal, Unavailable
+from keyturn.telemetry.logs import LineWriter, enter_request, leave_request, redact
+from keyturn.telemetry.metrics import Metrics
+from keyturn.web.client_ip import ClientAddress
+from keyturn.web.request_notes import RequestNotes, begin_notes, new_request_id
+from keyturn.web.responses import render
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER_METHOD: Final = "_OTHER"
+UNMATCHED: Final = "unmatched"
+FAILED: Final = 500
+HUNG_UP: Final = 499
+"""The status in log and metric of a request whose caller left before the answer began."""
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+_NO_TRACE: Final = b"0" * 32
+
+log = structlog.get_logger("keyturn.web")
+
+
+@dataclass(slots=True, eq=False)
+class RequestLog:
+    """ASGI middleware around a whole port. `quiet` writes lines for failures only."""
+
+    app: ASGIApp
+    clock: Clock
+    metrics: Metrics
+    writer: LineWriter
+    address: ClientAddress
+    quiet: bool = False
+    _durations: dict[tuple[str, str, int], Histogram] = field(default_factory=dict)
+    _prefix: str = field(default_factory=new_request_id)
+    _numbers: Iterator[int] = field(default_factory=count)
+    _active: int = 0
+
+    def __post_init__(self) -> None:
+        """Let scrapes ask how many requests are being answered on a public port."""
+        if not self.quiet:
+            self.metrics.active_requests.set_function(lambda: self._active)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever happens behind."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        notes = self._begin(scope)
+        watch = _Watch(send, notes.request_id)
+        entered = enter_request(notes.request_id)
+        began = self.clock.monotonic()
+        self._active += 1
+        try:
+            await self._answer(scope, receive, watch)
+        except asyncio.CancelledError:
+            # The process ends before this request does: another one will answer the next try.
+            if not watch.status:
+                response = render(Request(scope), Unavailable("server: ended meanwhile"))
+                await response(scope, receive, watch.send)
+            raise
+        finally:
+            self._active -= 1
+            self._tell(scope, notes, watch.status, self.clock.monotonic() - began)
+            leave_request(entered)
+
+    async def _answer(self, scope: Scope, receive: Receive, watch: "_Watch") -> None:
+        try:
+            await self.app(scope, receive, watch.send)
+        except Exception:
+            log.exception("request_failed", route=_route(scope))
+            if not watch.status:
+                response = render(Request(scope), Refusal("unforeseen"))
+                await response(scope, receive, watch.send)
+            elif not watch.complete:
+                # Half an answer is out: only a cut connection tells the caller so.
+                raise
+
+    def _begin(self, scope: Scope) -> RequestNotes:
+        given = trace = None
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                given = value
+            elif name == b"traceparent":
+                trace = value
+        notes = RequestNotes(request_id=self._request_id(scope, given), trace_id=_trace_id(trace))
+        begin_notes(scope, notes)
+        return notes
+
+    def _request_id(self, scope: Scope, given: bytes | None) -> str:
+        if given and _REQUEST_ID.fullmatch(given) and self.address.comes_through_proxy(scope):
+            return given.decode("ascii")
+        # Unique among processes by its beginning, in this one by its end; a draw would cost more.
+        return f"{self._prefix}-{next(self._numbers):x}"
+
+    def _tell(self, scope: Scope, notes: RequestNotes, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
+        route = _route(scope)
+        # 0: the door returned without an answer, because nobody was there any more.
+        status = status or HUNG_UP
+        exemplar = {"trace_id": notes.trace_id} if notes.trace_id else None
+        self._duration(method, route, status).observe(seconds, exemplar)
+        if self.quiet and status < FAILED:
+            return
+        line: dict[str, Any] = {
+            "time": self.clock.now(),
+            "level": "error" if status >= FAILED else "info",
+            "event": "request",
+            "method": method,
+            "route": route,
+            "status": status,
+            "ms": round(seconds * 1000, 2),
+            "ip": self.address.of_scope(scope),
+            "request_id": notes.request_id,
+        }
+        if notes.trace_id:
+            line["trace_id"] = notes.trace_id
+        if notes.client is not None:
+            line["client_id"] = notes.client.id
+        if notes.error:
+            line["error"], line["detail"] = notes.error, redact(notes.detail)
+        self.writer.write(orjson.dumps(line, option=orjson.OPT_UTC_Z))
+
+    def _duration(self, method: str, route: str, status: int) -> Histogram:
+        key = (method, route, status)
+        bound = self._durations.get(key)
+        if bound is None:
+            # Bounded: methods, route templates and statuses are all ours.
+            bound = self._durations[key] = self.metrics.http_requests.labels(
+                method, route, str(status)
+            )
+        return bound
+
+
+@dataclass(slots=True, eq=False)
+class _Watch:
+    """Sees the answer go by: adds the request's id, keeps the status."""
+
+    sender: Send
+    request_id: str
+    status: int = 0
+    complete: bool = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            pair = (b"x-request-id", self.request_id.encode("ascii"))
+            message["headers"] = [*message.get("headers", ()), pair]
+        elif not message.get("more_body", False):
+            self.complete = True
+        await self.sender(message)
+
+
+def _route(scope: Scope) -> str:
+    path: str | None = getattr(scope.get("route"), "path", None)
+    return UNMATCHED if path is None else path
+
+
+def _trace_id(traceparent: bytes | None) -> str | None:
+    """Return the trace id of a well-formed W3C `traceparent`."""
+    found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    if found is None or found[1] == _NO_TRACE or traceparent is None or traceparent[:2] == b"ff":
+        return None
+    return found[1].decode("ascii")

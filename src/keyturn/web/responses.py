@@ -1,0 +1,151 @@
+"""Answers and refusals, in the shape of the family of doors they come from.
+
+Protocol endpoints answer errors as RFC 6749 section 5.2 says, the session API adds the request
+id. Refusals show their constant sentence, never their detail; what nobody foresaw shows nothing
+but `server_error`. Nothing that is answered here may be kept by a cache.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import orjson
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from keyturn.errors import (
+    InsufficientUserAuthentication,
+    InvalidClient,
+    InvalidRequest,
+    InvalidToken,
+    MethodNotAllowed,
+    NotFound,
+    Refusal,
+    RequestTimeout,
+    Throttled,
+    Unavailable,
+)
+from keyturn.web.request_notes import notes_of
+
+MEDIA_TYPE: Final = "application/json"
+SESSION_API: Final = "/auth/"
+REALM: Final = 'realm="keyturn"'
+_NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+
+
+def json_bytes(
+    content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return `content` as JSON that nobody may keep (RFC 6749 section 5.1)."""
+    every = {**_NO_STORE, **headers} if headers else _NO_STORE
+    return Response(orjson.dumps(content), status, every, MEDIA_TYPE)
+
+
+def json_answer(message: BaseModel, status: int = 200) -> Response:
+    """Return a message of the session API under its names on the wire."""
+    body = message.model_dump_json(by_alias=True)
+    return Response(body, status, _NO_STORE, MEDIA_TYPE)
+
+
+def empty_answer(status: int = 204) -> Response:
+    """Return an answer without a body."""
+    return Response(status_code=status, headers=_NO_STORE)
+
+
+def oauth_error(refusal: Refusal) -> Response:
+    """Return a refusal as the protocol's errors look (RFC 6749 section 5.2)."""
+    return json_bytes(
+        {"error": refusal.code, "error_description": refusal.sentence},
+        refusal.status,
+        _oauth_headers(refusal),
+    )
+
+
+def session_error(refusal: Refusal, request_id: str) -> Response:
+    """Return a refusal as the session API's errors look; `request_id` is for the operator."""
+    headers = _error_headers(refusal)
+    if refusal.status == InvalidToken.status:
+        # RFC 9110 section 15.5.2 wants a challenge. Never Basic: browsers would open a window.
+        headers.setdefault("WWW-Authenticate", f"Bearer {REALM}")
+    return json_bytes(
+        {
+            "error": refusal.code,
+            "error_description": refusal.sentence,
+            "requestId": request_id,
+        },
+        refusal.status,
+        headers,
+    )
+
+
+def render(request: Request, refusal: Refusal) -> Response:
+    """Return a refusal in the shape of the doors under the request's path, and note it."""
+    notes = notes_of(request.scope)
+    notes.error, notes.detail = refusal.code, refusal.detail
+    if request.scope["path"].startswith(SESSION_API):
+        return session_error(refusal, notes.request_id)
+    return oauth_error(refusal)
+
+
+async def answer_refusal(request: Request, refusal: Exception) -> Response:
+    """Answer a rule or a door that said no."""
+    if not isinstance(refusal, Refusal):
+        raise refusal
+    return render(request, refusal)
+
+
+async def answer_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what the router refuses: unknown paths and methods, alike everywhere."""
+    if not isinstance(error, HTTPException):
+        raise error
+    refusal = _ROUTER.get(error.status_code, InvalidRequest)("router")
+    response = render(request, refusal)
+    if error.headers and "Allow" in error.headers:
+        response.headers["Allow"] = error.headers["Allow"]
+    return response
+
+
+async def answer_unforeseen(request: Request, _error: Exception) -> Response:
+    """Answer an exception nobody caught; `request_log` logs it, with its traceback."""
+    return render(request, Refusal("unforeseen"))
+
+
+def error_handlers() -> dict[Any, Handler]:
+    """Return what to give Starlette as `exception_handlers`."""
+    return {
+        Refusal: answer_refusal,
+        HTTPException: answer_http_exception,
+        Exception: answer_unforeseen,
+    }
+
+
+_ROUTER: Final[Mapping[int, type[Refusal]]] = {404: NotFound, 405: MethodNotAllowed}
+
+
+def _oauth_headers(refusal: Refusal) -> dict[str, str]:
+    headers = _error_headers(refusal)
+    if isinstance(refusal, InvalidClient) and refusal.basic_challenge:
+        headers["WWW-Authenticate"] = f'Basic {REALM}, charset="UTF-8"'
+    return headers
+
+
+def _error_headers(refusal: Refusal) -> dict[str, str]:
+    headers = {}
+    if isinstance(refusal, Throttled | Unavailable):
+        headers["Retry-After"] = str(max(1, refusal.retry_after))
+    if isinstance(refusal, InvalidToken | InsufficientUserAuthentication):
+        headers["WWW-Authenticate"] = _bearer_challenge(refusal)
+    if isinstance(refusal, RequestTimeout):
+        headers["Connection"] = "close"
+    return headers
+
+
+def _bearer_challenge(refusal: InvalidToken | InsufficientUserAuthentication) -> str:
+    """Return the challenge of RFC 6750 section 3, with `max_age` by RFC 9470 section 3."""
+    challenge = f'Bearer {REALM}, error="{refusal.code}", error_description="{refusal.sentence}"'
+    if isinstance(refusal, InsufficientUserAuthentication):
+        challenge += f', max_age="{refusal.max_age}"'
+    return challenge

@@ -1,0 +1,83 @@
+"""One PostgreSQL and one Valkey for the whole session; a fresh database and key space a test.
+
+`KEYTURN_TEST_POSTGRES_URL` names another server to use (a superuser's URL); the suite then makes
+and drops databases named `keyturn_t...` on it and touches nothing else.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from itertools import count
+
+import pytest
+import redis.asyncio
+
+from keyturn.dev.valkey import SETTINGS, ValkeyServer
+from support import replicas
+from support.api import Api, api_of
+from support.servers import Databases, private_postgres, private_valkey
+
+HTTPS = "https://localhost:8443"
+
+_key_spaces = count()
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Run every test on one uvloop, as the server does; session fixtures live in it, too."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+async def postgres_url() -> AsyncIterator[str]:
+    """The session's PostgreSQL server: any database of it, as a superuser."""
+    if given := os.environ.get("KEYTURN_TEST_POSTGRES_URL"):
+        yield given
+        return
+    async with private_postgres() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+async def databases(postgres_url: str) -> AsyncIterator[Databases]:
+    """The session's migrated template, and clones of it."""
+    async with Databases.on(postgres_url) as databases:
+        yield databases
+
+
+@pytest.fixture
+async def database_url(databases: Databases) -> AsyncIterator[str]:
+    """A migrated database that belongs to this test alone."""
+    async with databases.fresh() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def valkey_server() -> AsyncIterator[ValkeyServer]:
+    """The session's Valkey. A test that disturbs it takes `private_valkey` instead."""
+    async with private_valkey() as server:
+        yield server
+
+
+@pytest.fixture
+async def redis_url(valkey_server: ValkeyServer) -> str:
+    """A numbered Valkey database that this test finds empty."""
+    url = f"{valkey_server.url}?db={next(_key_spaces) % (int(SETTINGS['databases']) - 1)}"
+    async with redis.asyncio.from_url(url) as client:
+        await client.flushdb()
+    return url
+
+
+@pytest.fixture(scope="session")
+def shared_redis_url(valkey_server: ValkeyServer) -> str:
+    """The key space no test flushes."""
+    return f"{valkey_server.url}?db={int(SETTINGS['databases']) - 1}"
+
+
+@pytest.fixture(scope="session")
+async def api(databases: Databases, shared_redis_url: str) -> AsyncIterator[Api]:
+    """Two replicas of one https issuer, one database, one Redis: as behind a TLS proxy."""
+    async with databases.fresh() as url:
+        environ = replicas.settings(url, shared_redis_url, issuer=HTTPS, **replicas.GENEROUS)
+        with replicas.replicas(environ, 2) as pair:
+            async with api_of(environ, pair) as running:
+                yield running

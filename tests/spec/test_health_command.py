@@ -1,0 +1,55 @@
+"""`keyturn health`: what a container's health check sees."""
+
+import asyncio
+import json
+import sys
+
+from keyturn.web import server
+from support.site import running_site
+
+
+async def keyturn(*args: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "import typer; from keyturn.cli.health import health; typer.run(health)",
+        *args,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+async def test_a_server_that_is_well_is_exit_0():
+    async with running_site() as site:
+        for question in ("live", "started", "ready"):
+            code, out, _ = await keyturn(question, "--port", str(site.management_port))
+            assert (code, json.loads(out)) == (0, {"status": question})
+
+
+async def test_a_server_that_drains_is_live_and_not_ready():
+    async with running_site(drain_seconds=30) as site:
+        site.stopping.ask()
+        async with asyncio.timeout(5):
+            while not site.vitals.draining:
+                await asyncio.sleep(0.01)
+        port = str(site.management_port)
+        assert (await keyturn("live", "--port", port))[0] == 0
+        code, out, _ = await keyturn("ready", "--port", port, "--json")
+        assert (code, json.loads(out)["ok"]) == (1, False)
+
+
+async def test_no_server_is_exit_3():
+    (taken,) = server.listen("127.0.0.1", 0)
+    port = taken.getsockname()[1]
+    taken.close()
+    code, out, err = await keyturn("live", "--port", str(port))
+    assert (code, out) == (3, "")
+    assert "no answer" in err
+
+
+async def test_without_settings_or_a_port_it_says_so():
+    code, _, err = await keyturn("live", "--config", "/nonexistent.yaml")
+    assert code == 2
+    assert "nonexistent" in err

@@ -1,0 +1,189 @@
+"""Leadership and the purge, on a real PostgreSQL."""
+
+import asyncio
+import json
+import sys
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from keyturn.clock import FixedClock, SystemClock
+from keyturn.crypto import opaque
+from keyturn.db.pool import Database
+from keyturn.db.queries import Query
+from keyturn.errors import Unavailable
+from keyturn.jobs.leader import SILENCE, Leadership
+from keyturn.jobs.purge import Purge, Purged
+from keyturn.sessions.purge import SQL
+from keyturn.settings import PostgresSettings
+from keyturn.telemetry.metrics import Metrics
+from support.servers import private_postgres
+
+SECRETS = "1: Zt4q8vN2xK7mB1cR5wL9pD3fH6jS0aUe-YgTbQkVnXo"
+INSERT = """
+insert into sessions (id, user_id, client_id, scopes, audiences, token_hash, next_hash,
+                      idle_lifetime, idle_expires_at, expires_at, auth_time, revoked_at,
+                      revoke_reason)
+select $1, gen_random_uuid(), 'web', '{}', '{}', sha256('a'), sha256('b'), '1 day',
+       $2, $2, now(), case when $3 then now() end, case when $3 then 'logout' end
+"""
+
+
+@asynccontextmanager
+async def candidate(url):
+    leadership = Leadership(PostgresSettings(url=SecretStr(url)), Metrics())
+    try:
+        yield leadership
+    finally:
+        await leadership.resign()
+
+
+async def test_of_two_processes_one_leads_and_the_other_follows_it(database_url):
+    async with candidate(database_url) as first, candidate(database_url) as second:
+        assert await first.leads("purge")
+        assert not await second.leads("purge")
+        assert await first.leads("purge")
+        await first.resign()
+        assert await second.leads("purge")
+        assert not await first.leads("purge")
+
+
+async def test_posts_are_independent_and_share_one_connection(database_url):
+    async with candidate(database_url) as first, candidate(database_url) as second:
+        assert await first.leads("purge")
+        assert await second.leads("copy")
+        assert await second.leads("other")
+        assert not await second.leads("purge")
+        connection = await asyncpg.connect(database_url)
+        held = await connection.fetch(
+            "select pid from pg_locks where locktype = 'advisory' and objsubid = 2 and database ="
+            " (select oid from pg_database where datname = current_database())"
+        )
+        await connection.close()
+    assert len(held) == 3
+    assert len({row["pid"] for row in held}) == 2
+
+
+async def test_many_questions_at_once_share_the_connection(database_url):
+    async with candidate(database_url) as one:
+        assert all(await asyncio.gather(*(one.leads(f"post {n % 3}") for n in range(20))))
+
+
+async def test_a_leader_whose_connection_was_cut_learns_that_it_leads_no_more(database_url):
+    async with candidate(database_url) as first, candidate(database_url) as second:
+        assert await first.leads("purge")
+        connection = await asyncpg.connect(database_url)
+        await connection.execute(
+            "select pg_terminate_backend(pid) from pg_locks"
+            " where locktype = 'advisory' and objsubid = 2 and pid <> pg_backend_pid()"
+            " and database = (select oid from pg_database where datname = current_database())"
+        )
+        await connection.close()
+        assert await second.leads("purge")
+        try:
+            assert not await first.leads("purge")
+        except Unavailable:
+            assert not await first.leads("purge")
+
+
+async def test_the_server_hangs_up_on_a_leader_it_hears_nothing_of(database_url):
+    """A frozen process must not keep the others from copying."""
+    async with candidate(database_url) as one:
+        await one.leads("purge")
+        row = await one._line.fetch_row(
+            Query("test", "", "select current_setting('idle_session_timeout') as silence")
+        )
+    assert row["silence"] == f"{SILENCE}s"
+
+
+async def test_a_database_that_is_away_is_unavailable_and_leads_nobody():
+    async with private_postgres() as server, candidate(server.url) as one:
+        assert await one.leads("purge")
+        server.kill()
+        with pytest.raises(Unavailable):
+            await one.leads("purge")
+        await server.start()
+        assert await one.leads("purge")
+
+
+@pytest.fixture
+async def database(database_url):
+    database = Database(PostgresSettings(url=SecretStr(database_url)), Metrics())
+    yield database
+    await database.close()
+
+
+async def add_session(database, life, *, revoked=False):
+    expires_at = datetime.now(UTC) + life
+    session_id = opaque.session_id(expires_at)
+    await database.execute(Query("test", "", INSERT), session_id, expires_at, revoked)
+    return session_id
+
+
+async def remaining(database):
+    rows = await database.fetch(Query("test", "", "select id from sessions"))
+    return {row["id"] for row in rows}
+
+
+async def test_expired_sessions_go_and_live_and_revoked_ones_stay(database):
+    """A revoked row stays until its absolute expiry: it is not the same as one never heard of."""
+    for _ in range(7):
+        await add_session(database, timedelta(hours=-2))
+    live = await add_session(database, timedelta(hours=2))
+    revoked = await add_session(database, timedelta(hours=2), revoked=True)
+    metrics = Metrics()
+    purged = await Purge(database, metrics, SystemClock(), batch=3).run()
+    assert purged == Purged(sessions=7, revocations=0)
+    assert await remaining(database) == {live, revoked}
+    name = "keyturn_purge_rows_deleted_total"
+    assert metrics.registry.get_sample_value(name, {"table": "sessions"}) == 7
+
+
+async def test_a_process_whose_clock_is_years_ahead_deletes_nothing_that_lives(database):
+    live = await add_session(database, timedelta(hours=2))
+    ahead = FixedClock(datetime.now(UTC) + timedelta(days=3650))
+    await Purge(database, Metrics(), ahead, batch=10).run()
+    assert await remaining(database) == {live}
+
+
+async def test_a_purge_finds_its_sessions_by_the_primary_key(database):
+    floor = opaque.session_id_floor(datetime.now(UTC))
+    query = SQL["purge_expired"].sql.replace("$1", f"'{floor}'").replace("$2", "1000")
+    async with database.transaction() as tx:
+        await tx.fetch_row(Query("test", "", "select set_config('enable_seqscan', 'off', true)"))
+        plan = await tx.fetch(Query("test", "", f"explain {query}"))
+    text = "\n".join(row[0] for row in plan)
+    assert "Index Scan using sessions_pkey" in text
+    assert f"Index Cond: (id < '{floor}'" in text
+
+
+async def test_a_purge_steps_over_sessions_that_somebody_holds(database):
+    held = await add_session(database, timedelta(hours=-2))
+    await add_session(database, timedelta(hours=-2))
+    async with database.transaction() as tx:
+        await tx.fetch_row(Query("test", "", "select from sessions where id = $1 for update"), held)
+        purged = await Purge(database, Metrics(), SystemClock(), batch=10).run()
+    assert purged.sessions == 1
+    assert await remaining(database) == {held}
+
+
+async def test_the_command_purges_and_says_how_much(database, database_url):
+    await add_session(database, timedelta(hours=-2))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "import typer; from keyturn.cli.purge import purge; typer.run(purge)",
+        "--json",
+        env={
+            "KEYTURN_ISSUER": "https://id.example.com",
+            "KEYTURN_SECRETS": SECRETS,
+            "KEYTURN_POSTGRES__URL": database_url,
+        },
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0
+    assert json.loads(said) == {"sessions": 1, "revocations": 0}

@@ -1,0 +1,47 @@
+"""The probe against real servers: what `/health/dependencies` will say."""
+
+from keyturn.cache.client import Cache
+from keyturn.clock import SystemClock
+from keyturn.db.pool import Database
+from keyturn.jobs.probe import Probe
+from keyturn.settings import PostgresSettings, RedisSettings
+from keyturn.telemetry.metrics import Metrics
+from keyturn.telemetry.vitals import Vitals
+
+
+def a_probe(postgres: str, redis: str | None) -> Probe:
+    clock, metrics = SystemClock(), Metrics()
+    database = Database(PostgresSettings(url=postgres), metrics)
+    cache = Cache(RedisSettings(url=redis), metrics, clock)
+    return Probe(database, cache, Vitals(clock, metrics), metrics)
+
+
+async def closed(probe: Probe) -> None:
+    await probe.database.close()
+    await probe.cache.close()
+
+
+async def test_what_answers_is_up_and_the_pool_is_counted(database_url, redis_url):
+    probe = a_probe(database_url, redis_url)
+    await probe.ask()
+    found = probe.vitals.dependencies
+    await closed(probe)
+    assert {name: one.up for name, one in found.items()} == {"postgres": True, "redis": True}
+    assert probe.metrics.database_connections.labels("idle")._value.get() == 1
+    assert probe.metrics.dependency_up.labels("redis")._value.get() == 1
+
+
+async def test_what_does_not_answer_is_down_for_a_reason():
+    probe = a_probe("postgresql://nobody@127.0.0.1:9/none", "redis://127.0.0.1:9")
+    await probe.ask()
+    found = probe.vitals.dependencies
+    await closed(probe)
+    assert [(one.up, bool(one.reason)) for one in found.values()] == [(False, True)] * 2
+    assert probe.metrics.dependency_up.labels("postgres")._value.get() == 0
+
+
+async def test_a_cache_nobody_configured_is_not_asked(database_url):
+    probe = a_probe(database_url, None)
+    await probe.ask()
+    await closed(probe)
+    assert list(probe.vitals.dependencies) == ["postgres"]

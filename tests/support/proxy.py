@@ -1,0 +1,167 @@
+"""A TCP proxy in front of a server's Unix socket: it holds, delays and cuts, and reads along.
+
+Towards PostgreSQL it knows which statements pass (`statements`, by their text, as often as they
+were executed), so that a test can tell what one request costs without asking the database.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+WITHOUT_TYPE = {80877102, 80877103, 80877104}
+"""Codes of CancelRequest, SSLRequest and GSSENCRequest: a start-up packet may follow them."""
+Way = Literal["questions", "answers"]
+
+
+@dataclass(slots=True)
+class Dialogue:
+    """What one client of PostgreSQL says, read from the bytes of protocol 3."""
+
+    statements: Counter[str]
+    _unread: bytes = b""
+    _started: bool = False
+    _texts: dict[bytes, str] = field(default_factory=dict)
+    _portals: dict[bytes, bytes] = field(default_factory=dict)
+
+    def hear(self, data: bytes) -> None:
+        """Read on."""
+        self._unread += data
+        while (message := self._next()) is not None:
+            self._understand(*message)
+
+    def _next(self) -> tuple[bytes, bytes] | None:
+        head = 1 if self._started else 0
+        if len(self._unread) < head + 4:
+            return None
+        length = int.from_bytes(self._unread[head : head + 4], "big")
+        if len(self._unread) < head + length:
+            return None
+        kind, body = self._unread[:head], self._unread[head + 4 : head + length]
+        self._unread = self._unread[head + length :]
+        if not self._started:
+            self._started = int.from_bytes(body[:4], "big") not in WITHOUT_TYPE
+        return kind, body
+
+    def _understand(self, kind: bytes, body: bytes) -> None:
+        first, _, rest = body.partition(b"\0")
+        if kind == b"P":
+            self._texts[first] = rest.partition(b"\0")[0].decode()
+        elif kind == b"B":
+            self._portals[first] = rest.partition(b"\0")[0]
+        elif kind == b"E":
+            self.statements[self._texts[self._portals[first]]] += 1
+        elif kind == b"Q":
+            self.statements[first.decode()] += 1
+
+
+@dataclass(eq=False)
+class Proxy:
+    """Passes bytes between clients on a loopback port and the Unix socket `target`."""
+
+    target: str
+    postgres: bool = False
+    port: int = 0
+    delay: float = 0.0
+    """Seconds each piece of an answer arrives later."""
+    connections: int = 0
+    statements: Counter[str] = field(default_factory=Counter)
+    held: Counter[Way] = field(default_factory=Counter)
+    """Connections on which something is being held back now."""
+    _gates: dict[Way, asyncio.Event] = field(
+        default_factory=lambda: {"questions": asyncio.Event(), "answers": asyncio.Event()}
+    )
+    _passing: set[asyncio.Task[None]] = field(default_factory=set)
+    _server: asyncio.Server | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, target: str, *, postgres: bool = False) -> AsyncIterator["Proxy"]:
+        """Listen, and pass everything on to the socket `target`."""
+        proxy = cls(target, postgres)
+        await proxy.mend()
+        try:
+            yield proxy
+        finally:
+            await proxy.refuse()
+
+    def hold(self, way: Way) -> None:
+        """Let nothing pass that way, until `release`; who waits does not notice."""
+        self._gates[way].clear()
+
+    def release(self) -> None:
+        """Let everything pass, what was held back first."""
+        for gate in self._gates.values():
+            gate.set()
+
+    async def cut(self) -> None:
+        """Drop every connection, and what was held back on it; new ones are welcome."""
+        passing = list(self._passing)
+        for task in passing:
+            task.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
+
+    async def refuse(self) -> None:
+        """Drop every connection and refuse new ones."""
+        if self._server is not None:
+            self._server.close()
+        await self.cut()
+
+    async def mend(self) -> None:
+        """Listen (again), everything passing at once."""
+        self.release()
+        self.delay = 0.0
+        if self._server is None or not self._server.is_serving():
+            self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._passing.add(task)
+        self.connections += 1
+        writers = [writer]
+        try:
+            behind, forth = await asyncio.open_unix_connection(self.target)
+            writers.append(forth)
+            dialogue = Dialogue(self.statements) if self.postgres else None
+            await asyncio.gather(
+                self._pass_on(reader, forth, "questions", dialogue),
+                self._pass_on(behind, writer, "answers", None),
+            )
+        except (OSError, asyncio.CancelledError):
+            pass  # a server that is away, a client that left, a cut: both ends are closed below
+        finally:
+            for one in writers:
+                one.transport.abort()
+            self._passing.discard(task)
+
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        way: Way,
+        dialogue: Dialogue | None,
+    ) -> None:
+        while data := await reader.read(65536):
+            if dialogue is not None:
+                dialogue.hear(data)
+            if way == "answers" and self.delay:
+                await asyncio.sleep(self.delay)
+            await self._pass_gate(way)
+            writer.write(data)
+            await writer.drain()
+        with suppress(OSError, RuntimeError):
+            writer.write_eof()
+
+    async def _pass_gate(self, way: Way) -> None:
+        gate = self._gates[way]
+        if gate.is_set():
+            return
+        self.held[way] += 1
+        try:
+            await gate.wait()
+        finally:
+            self.held[way] -= 1

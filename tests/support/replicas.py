@@ -1,0 +1,141 @@
+"""Real `keyturn serve` processes, as an operator starts them, for tests that only speak HTTP."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+
+ISSUER = "http://localhost:8080"
+AUDIENCE = "https://api.example.com"
+ORIGIN = "https://app.example.com"
+MASTER = "1: Zt4q8vN2xK7mB1cR5wL9pD3fH6jS0aUe-YgTbQkVnXo"
+START_DEADLINE = 20.0
+GENEROUS = {
+    "passwords__memory_kib": "7168",
+    "passwords__time_cost": "5",
+    "throttle__address_attempts": "1000000",
+    "throttle__global_attempts": "1000000",
+    "throttle__client_attempts": "1000000",
+    "audit__flush_interval": "0.05",
+}
+"""Everybody calls from one address here, so its limits would be everybody's."""
+
+
+@dataclass
+class Replica:
+    """One server process and where it answers; its log is a file, as a collector would keep it."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    url: str = ""
+    management_url: str = ""
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def wait_until_ready(self) -> None:
+        """Read the bound ports from the log, then poll readiness to a deadline."""
+        deadline = time.monotonic() + START_DEADLINE
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            if not self.url:
+                self._read_ports()
+            elif self.is_ready():
+                return
+            time.sleep(0.02)
+        raise RuntimeError(f"the server did not start:\n{self.log.read_text()[-4000:]}")
+
+    def _read_ports(self) -> None:
+        for line in self.log.read_text().splitlines():
+            if '"serving"' in line:
+                entry = json.loads(line)
+                self.url = f"http://127.0.0.1:{entry['port']}"
+                self.management_url = f"http://127.0.0.1:{entry['management_port']}"
+
+    def is_ready(self) -> bool:
+        """Whether the management port says ready."""
+        try:
+            return httpx2.get(f"{self.management_url}/health/ready", timeout=2).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return the value of one sample, 0.0 when there is none."""
+        wanted = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
+        prefix = f"{name}{{{wanted}}} " if wanted else f"{name} "
+        for line in httpx2.get(f"{self.management_url}/metrics", timeout=5).text.splitlines():
+            if line.startswith(prefix):
+                return float(line.removeprefix(prefix).split(" ")[0])
+        return 0.0
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self, patience: float = 30) -> int:
+        """SIGTERM and wait; return the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(patience)
+
+
+def settings(database_url: str, redis_url: str | None, **changes: str) -> dict[str, str]:
+    """Return the environment of a test server; `changes` by setting, `a__b="value"`."""
+    values = {
+        "issuer": ISSUER,
+        "secrets": MASTER,
+        "development": "true",
+        "postgres__url": database_url,
+        "server__host": "127.0.0.1",
+        "server__port": "0",
+        "server__management_host": "127.0.0.1",
+        "server__management_port": "0",
+        "server__drain_seconds": "0",
+    }
+    if redis_url is not None:
+        values["redis__url"] = redis_url
+    values |= changes
+    return {f"KEYTURN_{name.upper()}": value for name, value in values.items()}
+
+
+SERVE = ("-m", "keyturn", "serve")
+INHERITED = ("PATH", "PYTHONPATH")
+
+
+def start(environ: Mapping[str, str], program: Sequence[str] = SERVE) -> Replica:
+    """Start one server process; it is not ready yet. `program` is what Python is to run."""
+    log = Path(tempfile.mkstemp(prefix="keyturn-replica-", suffix=".log")[1])
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, *program],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            # PYTHONPATH: a run of the tests may be pointed at another copy of the source.
+            env={name: os.environ[name] for name in INHERITED if name in os.environ}
+            | dict(environ),
+        )
+    return Replica(process, log, environ=environ)
+
+
+@contextmanager
+def replicas(environ: Mapping[str, str], count: int = 1) -> Iterator[list[Replica]]:
+    """Run `count` servers on the same settings and end them with the block."""
+    started = [start(environ) for _ in range(count)]
+    try:
+        for one in started:
+            one.wait_until_ready()
+        yield started
+    finally:
+        for one in started:
+            if one.process.poll() is None:
+                one.kill()
+            one.log.unlink(missing_ok=True)

@@ -1,0 +1,136 @@
+"""Which descriptions are refused, and that every reason is named at once."""
+
+import pytest
+
+from keyturn.clients.definition import ClientDefinition
+from keyturn.clients.rules import Limits, complete
+from keyturn.errors import InvalidClientMetadata
+
+LIMITS = Limits("https://id.example")
+PUBLIC = {
+    "id": "web",
+    "kind": "public",
+    "grant_types": ["refresh_token"],
+    "audiences": ["https://api.example"],
+}
+MACHINE = {
+    "id": "job",
+    "kind": "confidential",
+    "grant_types": ["client_credentials"],
+    "audiences": ["https://api.example"],
+}
+
+
+def completed(limits=LIMITS, **raw):
+    return complete(ClientDefinition.parse(raw), limits)
+
+
+def problems(limits=LIMITS, **raw):
+    with pytest.raises(InvalidClientMetadata) as caught:
+        completed(limits, **raw)
+    return [problem.path for problem in caught.value.problems]
+
+
+def test_what_is_left_open_is_filled_in():
+    public, machine = completed(**PUBLIC), completed(**MACHINE)
+    assert (public.name, public.auth_method) == ("web", "none")
+    assert (machine.name, machine.auth_method) == ("job", "client_secret_basic")
+
+
+def test_the_first_administrator_needs_no_audience():
+    """The command line of the manual: `clients add ops --grant ... --scope ...`."""
+    ops = {**MACHINE, "audiences": [], "scopes": ["keyturn.admin.write"]}
+    assert completed(**ops).audiences == ("https://id.example/admin",)
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"grant_types": []}, "grant_types"),
+        ({"audiences": []}, "audiences"),
+        ({"grant_types": ["client_credentials"]}, "grant_types"),
+        ({"auth_method": "client_secret_basic"}, "auth_method"),
+        ({"introspects": ["https://api.example"]}, "introspects"),
+        ({"rotation": False}, "rotation"),
+        ({"scopes": ["keyturn.admin.read"]}, "scopes"),
+        ({"scopes": ["keyturn.secret"]}, "scopes"),
+        ({"access_token_lifetime": 59}, "access_token_lifetime"),
+        ({"idle_lifetime": 59}, "idle_lifetime"),
+        ({"absolute_lifetime": 59}, "absolute_lifetime"),
+        ({"idle_lifetime": 7200, "absolute_lifetime": 3600}, "idle_lifetime"),
+    ],
+)
+def test_a_public_client_is_refused_when(change, path):
+    assert path in problems(**{**PUBLIC, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"session_api": True}, "session_api"),
+        ({"auth_method": "none"}, "auth_method"),
+        ({"audiences": ["https://id.example"]}, "audiences"),
+        (
+            {
+                "grant_types": ["client_credentials", "refresh_token"],
+                "scopes": ["keyturn.admin.read"],
+            },
+            "scopes",
+        ),
+    ],
+)
+def test_a_confidential_client_is_refused_when(change, path):
+    assert problems(**{**MACHINE, **change}) == [path]
+
+
+def test_rotation_may_be_off_where_a_stolen_token_is_no_use_alone():
+    assert not completed(**{**PUBLIC, "rotation": False, "require_dpop": True}).rotation
+    assert not completed(**{**MACHINE, "rotation": False}).rotation
+
+
+def test_development_allows_lifetimes_of_a_second():
+    limits = Limits("http://localhost:8080", shortest_lifetime=1)
+    assert completed(limits, **PUBLIC, idle_lifetime=1).idle_lifetime == 1
+
+
+def test_every_rule_that_is_broken_is_named():
+    broken = {**PUBLIC, "rotation": False, "audiences": [], "idle_lifetime": 1}
+    assert problems(**broken) == ["audiences", "rotation", "idle_lifetime"]
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"id": "a b"}, "id"),
+        ({"id": 5}, "id"),
+        ({"kind": "secret"}, "kind"),
+        ({"name": "\x07"}, "name"),
+        ({"grant_types": ["password"]}, "grant_types[0]"),
+        ({"grant_types": ["implicit"]}, "grant_types[0]"),
+        ({"grant_types": "refresh_token"}, "grant_types"),
+        ({"audiences": ["https://a", "*"]}, "audiences[1]"),
+        ({"audiences": ["https://a", "https://a"]}, "audiences"),
+        ({"scopes": ["a b"]}, "scopes[0]"),
+        ({"origins": ["null"]}, "origins[0]"),
+        ({"claims": ["password_hash"]}, "claims[0]"),
+        ({"grace": 61}, "grace"),
+        ({"grace": -1}, "grace"),
+        ({"grace": True}, "grace"),
+        ({"grace": 1.5}, "grace"),
+        ({"rotation": "no"}, "rotation"),
+        ({"access_token_lifetime": 3601}, "access_token_lifetime"),
+        ({"absolute_lifetime": 401 * 86400}, "absolute_lifetime"),
+        ({"redirect_urls": []}, "redirect_urls"),
+    ],
+)
+def test_a_field_is_refused_when(change, path):
+    with pytest.raises(InvalidClientMetadata) as caught:
+        ClientDefinition.parse({**PUBLIC, **change})
+    assert [problem.path for problem in caught.value.problems] == [path]
+
+
+def test_a_refusal_repeats_nothing_that_was_given():
+    """Somebody's secret may stand in the wrong field."""
+    with pytest.raises(InvalidClientMetadata) as caught:
+        ClientDefinition.parse({**PUBLIC, "secretx": "hunter2hunter2", "kind": "hunter2hunter2"})
+    assert "hunter2" not in str(caught.value)

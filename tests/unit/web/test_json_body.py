@@ -1,0 +1,102 @@
+from typing import Annotated
+from uuid import UUID
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+
+from keyturn.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from keyturn.web.body import BodyLimits
+from keyturn.web.json_body import JsonBodies, parse_json
+from support.asgi import request
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Annotated[str, Field(max_length=5)] = "none"
+    id: UUID | None = None
+    nested: dict[str, list[str]] | None = None
+
+
+BODIES = JsonBodies(BodyLimits(size=100, seconds=0.05))
+TYPE = ("Content-Type", "application/json")
+
+
+async def test_a_body_becomes_its_model():
+    body = b'{"name": "ada", "id": "6f2c1e9a-0f9b-4c07-9a53-3f3f0b8f6f11"}'
+    read = await BODIES.read(request(TYPE, body=(body,)), Body)
+    assert (read.name, read.id) == ("ada", UUID("6f2c1e9a-0f9b-4c07-9a53-3f3f0b8f6f11"))
+
+
+async def test_an_empty_body_is_an_empty_object():
+    assert (await BODIES.read(request(TYPE), Body)).name == "none"
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp"]
+)
+async def test_WB_13_only_json_is_read_because_pages_elsewhere_cannot_send_it_unasked(kind):
+    with pytest.raises(UnsupportedMediaType):
+        await BODIES.read(request(("Content-Type", kind), body=(b"{}",)), Body)
+
+
+async def test_WB_13_a_post_without_a_content_type_is_refused_even_when_empty():
+    with pytest.raises(UnsupportedMediaType):
+        await BODIES.read(request(), Body)
+
+
+async def test_a_delete_without_a_body_needs_no_content_type():
+    assert (await BODIES.read(request(method="DELETE"), Body)).name == "none"
+    with pytest.raises(UnsupportedMediaType):
+        await BODIES.read(request(method="DELETE", body=(b"{}",)), Body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"name": "a", "name": "b"}',
+        b'{"nested": {"a": [], "a": []}}',
+        b"[]",
+        b"null",
+        b"{",
+        b'{"name": NaN}',
+        b"\xff",
+        b'{"name": 1e400}',
+        b'{"id": ' + b"9" * 5000 + b"}",
+        b"[" * 100_000,
+    ],
+)
+def test_what_has_no_single_meaning_is_refused(body):
+    with pytest.raises(InvalidRequest):
+        parse_json(body, Body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"name": "a\u0000"}',
+        rb'{"nested": {"a": ["\u0000"]}}',
+        rb'{"nested": {"\u0000": []}}',
+        rb'{"name": "\ud800"}',
+    ],
+)
+def test_DS_6_what_the_database_cannot_store_is_refused(body):
+    with pytest.raises(InvalidRequest):
+        parse_json(body, Body)
+
+
+def test_a_backslash_before_u0000_is_only_text():
+    assert parse_json(rb'{"nested": {"a": ["\\u0000"]}}', Body).nested == {"a": ["\\u0000"]}
+
+
+def test_a_refusal_names_the_member_and_never_its_value():
+    with pytest.raises(InvalidRequest) as refused:
+        parse_json(b'{"name": "hunter2-hunter2", "hunter3": 1}', Body)
+    assert "name: string_too_long" in refused.value.detail
+    assert "an unknown member" in refused.value.detail
+    assert "hunter" not in refused.value.detail
+
+
+async def test_a_large_body_is_refused():
+    with pytest.raises(PayloadTooLarge):
+        await BODIES.read(request(TYPE, body=(b'{"name": "' + b"a" * 200,)), Body)
