@@ -33,7 +33,7 @@ async def postgres_url() -> AsyncIterator[str]:
     if given := os.environ.get("KEYTURN_TEST_POSTGRES_URL"):
         yield given
         return
-    async with private_postgres() as server:
+    async with private_postgres({"max_connections": "400"}) as server:
         yield server.url
 
 

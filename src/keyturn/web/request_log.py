@@ -122,7 +122,7 @@ class RequestLog:
             return
         line: dict[str, Any] = {
             "time": self.clock.now(),
-            "level": "error" if status >= FAILED else "info",
+            "level": _level(status),
             "event": "request",
             "method": method,
             "route": route,
@@ -167,6 +167,12 @@ class _Watch:
         elif not message.get("more_body", False):
             self.complete = True
         await self.sender(message)
+
+
+def _level(status: int) -> str:
+    if status == Unavailable.status:
+        return "warning"  # trouble elsewhere, told where it was met; or a probe's plain "not yet"
+    return "error" if status >= FAILED else "info"
 
 
 def _route(scope: Scope) -> str:
