@@ -27,7 +27,7 @@ from keyturn.clients.definition import ClientDefinition
 from keyturn.configuration import load_settings
 from keyturn.crypto import opaque
 from keyturn.crypto.secrets import MasterSecrets
-from keyturn.db.connection import connect
+from keyturn.db.connection import Opener
 from keyturn.db.pool import Database
 from keyturn.errors import Refusal, SettingsRefused
 from keyturn.sessions.refresh_token import SECRET_SIZE, RefreshToken, RefreshTokenCodec
@@ -144,7 +144,7 @@ async def seed(settings: Settings, count: int) -> Seeded:
     """
     secret = client_secrets.generate()
     await _register(settings, secret)
-    connection = await connect(settings.postgres)
+    connection = await Opener(settings.postgres).open()
     try:
         factory = Factory(
             codec=RefreshTokenCodec(MasterSecrets(settings.master_values())),

@@ -27,11 +27,17 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
     return "asyncio", {"use_uvloop": True}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def given_postgres_url() -> str | None:
+    """What the developer's environment names; taken out of it, as it is no setting of a server."""
+    return os.environ.pop("KEYTURN_TEST_POSTGRES_URL", None)
+
+
 @pytest.fixture(scope="session")
-async def postgres_url() -> AsyncIterator[str]:
+async def postgres_url(given_postgres_url: str | None) -> AsyncIterator[str]:
     """The session's PostgreSQL server: any database of it, as a superuser."""
-    if given := os.environ.get("KEYTURN_TEST_POSTGRES_URL"):
-        yield given
+    if given_postgres_url:
+        yield given_postgres_url
         return
     async with private_postgres({"max_connections": "400"}) as server:
         yield server.url

@@ -13,7 +13,8 @@ The floors, top to bottom; a row imports only rows below it (import-linter says 
     clients | keys | revocation            registered applications, signing keys, what has ended
     db | cache                             PostgreSQL (the only truth) and Redis (always optional)
     crypto | telemetry                     secrets, opaque values, JOSE; metrics, logs, audit
-    settings  errors  paths  clock         words
+    settings  settings_syntax              words
+    errors  paths  clock
 
 One refresh, four files down: `oauth/token.py`, `oauth/grants/refresh_token.py`,
 `sessions/rotation.py`, `sessions/sessions.sql`.

@@ -20,7 +20,6 @@ from starlette.types import ASGIApp
 from keyturn import paths
 from keyturn.clients import clients_file, declarative
 from keyturn.clients.registry import CHANNEL as CLIENTS_CHANNEL
-from keyturn.clients.rules import Limits
 from keyturn.clock import SystemClock
 from keyturn.db.listen import Listener
 from keyturn.jobs.copy_revocations import CopyRevocations, WatchRevocations
@@ -46,7 +45,7 @@ from keyturn.ops.metrics import MetricsPage
 from keyturn.parts import Parts
 from keyturn.revocation.cache import revocations_key
 from keyturn.revocation.copier import Copier
-from keyturn.revocation.copy import Copy
+from keyturn.revocation.copy import BOUND, Copy
 from keyturn.session_api.bearer import Bearer
 from keyturn.session_api.login import Login
 from keyturn.session_api.logout import Logout
@@ -162,7 +161,7 @@ def public_app(parts: Parts, writer: logs.LineWriter) -> ASGIApp:
 
 def management_app(parts: Parts, writer: logs.LineWriter) -> ASGIApp:
     """Health and metrics, on a port of their own that no Ingress reaches."""
-    health = Health(parts.vitals, parts.keyring, parts.clock)
+    health = Health(parts.vitals, parts.clock)
     routes = [
         Route(paths.LIVE, health.live),
         Route(paths.READY, health.ready),
@@ -207,10 +206,10 @@ def _key_jobs(parts: Parts, on_started: Callable[[], Awaitable[None]]) -> Sequen
     listener.on(CLIENTS_CHANNEL, parts.registry.invalidate)
     listener.on(KEYS_CHANNEL, reload_keyring.wake)
 
+    declared = clients_file.configured(parts.settings)
+
     async def apply_clients() -> None:
-        file = parts.settings.clients_file
-        if file is not None:
-            declared = clients_file.read(file, Limits.of(parts.settings))
+        if declared:
             await declarative.apply(parts.database, declared, parts.audit)
 
     start_up = StartUp(
@@ -223,7 +222,8 @@ def _upkeep(parts: Parts, leadership: Leadership) -> Sequence[Job]:
     """Revocations, purge, probe."""
     settings = parts.settings
     interval = settings.revocation.copy_interval
-    copy = Copy(parts.cache, revocations_key(settings.issuer), interval)
+    patience = BOUND - settings.revocation.trust
+    copy = Copy(parts.cache, revocations_key(settings.issuer), patience)
     copier = CopyRevocations(Copier(parts.database, copy, parts.metrics), leadership)
     watch = WatchRevocations(parts.revocation_cache)
     purge = Purge(parts.database, parts.metrics, parts.clock, settings.jobs.purge_batch)

@@ -7,6 +7,7 @@ defaults. Unknown keys are errors that name the nearest known one; no message ho
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,13 @@ from keyturn.settings import PREFIX, Section, Settings
 
 CONFIG = "KEYTURN_CONFIG"
 SECRET_FILE_KEYS = frozenset({"secrets_file", "url_file"})
+
+_OF_KUBERNETES = re.compile(
+    r"KEYTURN_SERVICE_HOST=.*|KEYTURN_SERVICE_PORT(_[A-Z0-9_]+)?=[0-9]+"
+    r"|KEYTURN_PORT(_[0-9]+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://.*"
+    r"|KEYTURN_PORT_[0-9]+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)=.*"
+)
+"""What a pod finds in its environment beside a Service named `keyturn`: nobody's settings."""
 
 
 def environment() -> Mapping[str, str]:
@@ -47,8 +55,9 @@ def load_settings(
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise SettingsRefused(f"{path}: cannot be read as YAML: {type(error).__name__}") from None
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+        sentence = f"{path}: cannot be read as YAML in UTF-8: {type(error).__name__}"
+        raise SettingsRefused(sentence) from None
     if content is not None and not isinstance(content, dict):
         raise SettingsRefused(f"{path}: expected settings by name at the top")
     tree: dict[str, Any] = content or {}
@@ -58,7 +67,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _read_file_twins(tree: dict[str, Any], base: Path) -> dict[str, Any]:
     """Replace `url_file: path` and `secrets_file: path` by what the file holds."""
     result: dict[str, Any] = {}
-    for key, value in tree.items():
+    for name, value in tree.items():
+        key = str(name)
         if value is None:
             continue  # a section of which everything is commented out
         if isinstance(value, dict):
@@ -73,28 +83,38 @@ def _read_file_twins(tree: dict[str, Any], base: Path) -> dict[str, Any]:
 def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for name, text in environ.items():
-        if not name.startswith(PREFIX) or name == CONFIG or name.startswith(f"{PREFIX}TEST_"):
+        if not name.startswith(PREFIX) or name == CONFIG:
+            continue
+        if _OF_KUBERNETES.fullmatch(f"{name}={text}"):
             continue
         *sections, key = name.removeprefix(PREFIX).lower().split("__")
         node = tree
         for section in sections:
             node = node.setdefault(section, {})
+            if not isinstance(node, dict):
+                raise SettingsRefused(f"{name}: a shorter variable sets all of {section}")
         if key in SECRET_FILE_KEYS:
             node[key.removesuffix("_file")] = read_secret_file(Path(text))
         else:
-            node[key] = text.split(",") if key == "trusted_proxies" and text else text
+            node[key] = text
     return tree
 
 
 def read_secret_file(path: Path) -> str:
-    """Read a secret file. Others must not be able to read it (group may, for fsGroup mounts)."""
+    """Read a secret file. Others must not be able to read it (a group may: fsGroup mounts).
+
+    Raises `SettingsRefused`.
+    """
     try:
         mode = path.stat().st_mode
         content = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsRefused(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise SettingsRefused(f"{path}: is not text in UTF-8") from None
     if mode & 0o037:
-        raise SettingsRefused(f"{path}: mode {mode & 0o777:04o} is too open; use 0400 or 0600")
+        allowed = "use 0400 or 0600, or 0440 or 0640 for a group"
+        raise SettingsRefused(f"{path}: mode {mode & 0o777:04o} is too open; {allowed}")
     return content.strip()
 
 

@@ -74,13 +74,14 @@ class Parts:
         secrets = MasterSecrets(settings.master_values())
         codec = RefreshTokenCodec(secrets)
         key_rotation = KeyRotation(database, secrets, Policy.of(settings), audit)
+        keyring = Keyring(key_rotation, clock, metrics)
         revocation_cache = RevocationCache(cache, clock, settings.issuer, settings.revocation.trust)
         revocations = Revocations(database, revocation_cache, metrics, clock)
         return cls(
             settings=settings,
             clock=clock,
             metrics=metrics,
-            vitals=Vitals(clock, metrics),
+            vitals=Vitals(clock, metrics, lambda: keyring.is_usable),
             audit=audit,
             database=database,
             rotations=rotations,
@@ -89,7 +90,7 @@ class Parts:
             codec=codec,
             registry=Registry(database, clock),
             key_rotation=key_rotation,
-            keyring=Keyring(key_rotation, clock, metrics),
+            keyring=keyring,
             revocation_cache=revocation_cache,
             revocations=revocations,
             passwords=Passwords(settings.passwords, HashPool(settings.passwords, metrics, clock)),
@@ -100,7 +101,7 @@ class Parts:
 
     def note_unreadable(self, status: int, peer: str) -> None:
         """Count and log a request that the HTTP parser refused: no door ever saw it."""
-        self.metrics.http_requests.labels("_OTHER", "unreadable", str(status)).observe(0)
+        self.metrics.unreadable_requests(str(status))
         log.info("request_unreadable", status=status, ip=peer)
 
     async def close(self) -> None:
@@ -126,8 +127,7 @@ class Parts:
         return Starter(
             database=self.database,
             codec=self.codec,
-            revocations=self.revocations,
-            metrics=self.metrics,
+            ending=self.ending,
             clock=self.clock,
             max_per_user=self.settings.sessions.max_per_user,
         )

@@ -5,12 +5,12 @@ operators; a test keeps the two in step. Durations are seconds.
 """
 
 import ipaddress
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -20,18 +20,21 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from keyturn import settings_syntax as syntax
+
 PREFIX = "KEYTURN_"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-SECRET_BYTES = 32
-WEAK_WORDS = ("changeme", "secret", "password", "example", "keyturn", "0123456789", "abcdef")
-DISTINCT_BYTES = 12
 SHORTEST_LIFETIME = 60
+LONGEST_LIFETIME = 400 * 86400
+"""Seconds; browsers cap cookies there (RFC 6265bis), and a longer sign-in is a mistake."""
+
 LONGEST_ACCESS_TOKEN = 3600
 """Seconds no access token outlives, whoever asks: retired keys and revocations are kept longer."""
-MOST_SECRETS = 255
 
-Seconds = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(gt=0)]
+# A bound given beside one of these two would be ignored: write `int` or `float` with both then.
+Seconds = Annotated[int, Field(ge=1, le=LONGEST_LIFETIME)]
+Fraction = Annotated[float, Field(ge=0.001, le=3600)]
+"""Seconds; less than a millisecond would be 0 to PostgreSQL, which means no limit at all."""
 
 
 class Section(BaseModel):
@@ -43,7 +46,9 @@ class Section(BaseModel):
 class PostgresSettings(Section):
     """The database: the only truth. PostgreSQL 15 or later, the primary."""
 
-    url: SecretStr = Field(description="Connection URL; its password may come from url_file.")
+    url: Annotated[SecretStr, AfterValidator(syntax.postgres_url)] = Field(
+        description="Connection URL; its password may come from url_file."
+    )
     pool_max: int = Field(10, ge=1, le=200, description="Most connections held by one process.")
     connect_timeout: Fraction = Field(1.0, description="Seconds to open a connection.")
     statement_timeout: Fraction = Field(2.0, description="Seconds one statement may take.")
@@ -62,7 +67,9 @@ class PostgresSettings(Section):
 class RedisSettings(Section):
     """The cache: revocations, limits. May be absent, and may vanish at any time."""
 
-    url: SecretStr | None = Field(None, description="redis://, rediss:// or unix:// URL.")
+    url: Annotated[SecretStr, AfterValidator(syntax.redis_url)] | None = Field(
+        None, description="redis://, rediss:// or unix:// URL."
+    )
     timeout: Fraction = Field(0.05, description="Seconds one command may take.")
     breaker_failures: int = Field(3, ge=1, description="Failures in a row that open the breaker.")
     breaker_pause: Fraction = Field(1.0, description="Seconds an open breaker asks nothing.")
@@ -78,8 +85,8 @@ class ServerSettings(Section):
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = Field(
         (), description="Networks whose X-Forwarded-For is believed; default nobody."
     )
-    drain_seconds: int = Field(8, ge=0, description="Seconds not ready but still accepting.")
-    grace_seconds: int = Field(25, ge=1, description="Seconds for requests in flight to finish.")
+    drain_seconds: int = Field(8, ge=0, le=3600, description="Seconds not ready but accepting.")
+    grace_seconds: int = Field(25, ge=1, le=3600, description="Seconds for requests in flight.")
     max_body_bytes: int = Field(65536, ge=1024, description="Largest request body.")
     max_form_bytes: int = Field(16384, ge=1024, description="Largest form at protocol endpoints.")
     max_header_bytes: int = Field(16384, ge=1024, description="Largest header block.")
@@ -87,6 +94,13 @@ class ServerSettings(Section):
     header_timeout: Fraction = Field(10.0, description="Seconds for the header block to arrive.")
     body_timeout: Fraction = Field(10.0, description="Seconds for the body to arrive.")
     idle_timeout: Fraction = Field(5.0, description="Seconds a kept-alive connection may idle.")
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
 
 
 class SessionsSettings(Section):
@@ -97,24 +111,25 @@ class SessionsSettings(Section):
     unremembered_lifetime: Seconds = Field(86400, description="When rememberMe is false.")
     idle_lifetime: Seconds = Field(7 * 86400, description="A session unused for so long ends.")
     grace: int = Field(10, ge=0, le=60, description="Default grace of refresh rotation.")
-    max_per_user: int = Field(100, ge=1, description="Sessions of one user; the oldest ends.")
+    max_per_user: int = Field(100, ge=1, le=10_000, description="Of one user; the oldest ends.")
     step_up_max_age: Seconds = Field(300, description="How long a sign-in counts as fresh.")
 
 
 class SessionApiSettings(Section):
     """The JSON API for first-party apps."""
 
-    cookie_path: str = Field("/", pattern=r"^/[A-Za-z0-9._~/-]*$", description="Cookie's Path.")
+    # Any other path is not of a request to /auth: browsers would never send the cookie.
+    cookie_path: Literal["/", "/auth"] = Field("/", description="Cookie's Path.")
 
 
 class TokensSettings(Section):
     """Access tokens."""
 
-    access_token_lifetime: Seconds = Field(
-        600, le=LONGEST_ACCESS_TOKEN, description="Default for sessions."
+    access_token_lifetime: int = Field(
+        600, ge=1, le=LONGEST_ACCESS_TOKEN, description="Default for sessions."
     )
-    client_credentials_lifetime: Seconds = Field(
-        300, le=LONGEST_ACCESS_TOKEN, description="For machines."
+    client_credentials_lifetime: int = Field(
+        300, ge=1, le=LONGEST_ACCESS_TOKEN, description="For machines."
     )
     clock_skew: int = Field(60, ge=0, le=60, description="Leeway when a token is checked.")
 
@@ -122,7 +137,7 @@ class TokensSettings(Section):
 class KeysSettings(Section):
     """Signing keys and the JWKS."""
 
-    jwks_max_age: Seconds = Field(300, le=3600, description="max-age of the JWKS.")
+    jwks_max_age: int = Field(300, ge=1, le=3600, description="max-age of the JWKS.")
     staleness: Seconds = Field(60, description="Oldest keyring a replica may serve from.")
     lead: Seconds = Field(900, description="A key is published so long before it may sign.")
     period: Seconds = Field(90 * 86400, description="A key signs for so long.")
@@ -160,18 +175,18 @@ class ThrottleSettings(Section):
 
 
 class RevocationSettings(Section):
-    """The revocation cache."""
+    """The revocation cache: `trust` and the copier's patience make the 2.5 s one may go unseen."""
 
-    copy_interval: Fraction = Field(0.5, description="Seconds between two copies to Redis.")
-    trust: Fraction = Field(2.0, description="Seconds the cache is trusted since it last moved.")
+    copy_interval: float = Field(0.5, ge=0.001, le=0.5, description="Seconds between two copies.")
+    trust: float = Field(2.0, ge=0.001, le=2, description="Seconds of trust since it last moved.")
 
 
 class JobsSettings(Section):
     """What time does."""
 
-    purge_interval: Seconds = Field(300, description="Seconds between two purges.")
-    purge_batch: int = Field(1000, ge=1, description="Rows one purge statement deletes.")
-    keys_interval: Seconds = Field(5, description="Seconds between two looks at the keys.")
+    purge_interval: int = Field(300, ge=1, le=86400, description="Seconds between two purges.")
+    purge_batch: int = Field(1000, ge=1, le=100_000, description="Rows one statement deletes.")
+    keys_interval: int = Field(5, ge=1, le=60, description="Seconds between two looks at the keys.")
 
 
 class AuditSettings(Section):
@@ -222,18 +237,14 @@ class Settings(BaseSettings):
     @field_validator("secrets")
     @classmethod
     def _strong_secrets(cls, value: SecretStr) -> SecretStr:
-        _parse_secrets(value.get_secret_value())
+        syntax.master_secrets(value.get_secret_value())
         return value
 
     @field_validator("issuer")
     @classmethod
     def _issuer_shape(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"https", "http"} or not parts.hostname or parts.username:
-            raise ValueError("the issuer is an https URL with a host and nothing before it")
-        if parts.query or parts.fragment or value.endswith("/") or parts.path:
-            raise ValueError("the issuer has no path, query, fragment or trailing slash")
-        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        scheme, host = syntax.issuer(value)
+        if scheme == "http" and host not in LOOPBACK:
             raise ValueError("an http issuer is accepted on loopback only; use https")
         return value
 
@@ -245,6 +256,7 @@ class Settings(BaseSettings):
             self.tokens.access_token_lifetime,
             self.tokens.client_credentials_lifetime,
             self.sessions.unremembered_lifetime,
+            self.sessions.remembered_lifetime,
             self.sessions.absolute_lifetime,
             self.sessions.idle_lifetime,
         )
@@ -257,7 +269,7 @@ class Settings(BaseSettings):
 
     def master_values(self) -> dict[int, bytes]:
         """Return the master secrets by id in the operator's order: for `MasterSecrets` only."""
-        return _parse_secrets(self.secrets.get_secret_value())
+        return syntax.master_secrets(self.secrets.get_secret_value())
 
     @property
     def is_loopback(self) -> bool:
@@ -276,25 +288,3 @@ class Settings(BaseSettings):
         """Read nothing behind the caller's back: `configuration` hands everything in."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
-
-
-def _parse_secrets(text: str) -> dict[int, bytes]:
-    values: dict[int, bytes] = {}
-    for entry in filter(None, (part.strip() for part in re.split(r"[\n,]", text))):
-        number, colon, value = entry.partition(":")
-        if not colon or not number.strip().isdigit():
-            raise ValueError("write each secret as `id: value`")
-        secret_id, raw = int(number), value.strip().encode()
-        if not 1 <= secret_id <= MOST_SECRETS or secret_id in values:
-            raise ValueError("secret ids are different numbers from 1 to 255")
-        if len(raw) < SECRET_BYTES:
-            raise ValueError(f"secret {secret_id} is shorter than {SECRET_BYTES} bytes")
-        weak = any(word in value.lower() for word in WEAK_WORDS)
-        if weak or len(set(raw)) < DISTINCT_BYTES:
-            raise ValueError(
-                f"secret {secret_id} looks guessable; `keyturn config secret` makes one"
-            )
-        values[secret_id] = raw
-    if not values:
-        raise ValueError("at least one secret is needed; `keyturn config secret` makes one")
-    return values

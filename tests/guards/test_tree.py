@@ -3,8 +3,11 @@
 import ast
 import re
 import subprocess
+from pathlib import Path
 
-from support.tree import ROOT, SOURCE, modules
+import pytest
+
+from support.tree import ROOT, parsed, sources
 
 TOP = {
     "pyproject.toml", "README.md", "Dockerfile", "helm", "src", "config", "tests", "load-tests",
@@ -12,9 +15,10 @@ TOP = {
 }  # fmt: skip
 VAGUE = {"utils", "helpers", "manager", "common", "misc", "base"}
 LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError")
+BROAD = {"Exception", "BaseException"}
 
 
-def _tracked():
+def tracked():
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=False,
@@ -24,47 +28,117 @@ def _tracked():
     return [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if path.is_file()]
 
 
-def test_the_top_level_holds_only_what_a_reader_expects():
-    top = {name.split("/")[0] for name in _tracked()}
-    assert {name for name in top - TOP if not name.startswith(".")} == set()
+def unexpected(names):
+    """Return what stands at the top of the repository and should not."""
+    top = {name.split("/")[0] for name in names} - TOP
+    return sorted(name for name in top if not name.startswith("."))
 
 
-def test_no_file_has_a_name_that_says_nothing():
-    named = [module for module in modules() if module.stem in VAGUE]
-    assert [str(one.relative_to(SOURCE)) for one in named] == ["oauth/grants/base.py"]
+def vague(tree):
+    return [name for name in tree if Path(name).stem in VAGUE]
 
 
-def test_every_room_opens_with_a_page():
-    for room in SOURCE.rglob("__init__.py"):
-        page = ast.get_docstring(ast.parse(room.read_text(encoding="utf-8"))) or ""
-        assert page.count("\n") >= 3, room
+def pageless(tree):
+    """Return the rooms that do not open with a page."""
+    rooms = {name: source for name, source in tree.items() if name.endswith("__init__.py")}
+    return [
+        name
+        for name, source in rooms.items()
+        if (ast.get_docstring(parsed(source)) or "").count("\n") < 3
+    ]
 
 
-def test_nothing_is_left_for_later():
-    found = [
-        f"{module.relative_to(SOURCE)}: {line.strip()}"
-        for module in modules()
-        for line in module.read_text(encoding="utf-8").splitlines()
+def leftovers(tree):
+    return [
+        f"{name}: {line.strip()}"
+        for name, source in tree.items()
+        for line in source.splitlines()
         if LEFTOVERS.search(line)
     ]
-    assert found == []
 
 
-def test_no_exception_is_swallowed_whole():
-    silent = [
-        f"{module.relative_to(SOURCE)}:{node.lineno}"
-        for module in modules()
-        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ExceptHandler) and _is_broad(node) and _does_nothing(node)
+def swallowed(tree):
+    """Return where every exception vanishes without a word."""
+    return [
+        f"{name}:{node.lineno}"
+        for name, source in tree.items()
+        for node in ast.walk(parsed(source))
+        if _is_silent(node)
     ]
-    assert silent == []
 
 
-def _is_broad(handler):
-    return handler.type is None or (
-        isinstance(handler.type, ast.Name) and handler.type.id in {"Exception", "BaseException"}
+def _is_silent(node):
+    if isinstance(node, ast.ExceptHandler):
+        return (node.type is None or _is_broad(node.type)) and _does_nothing(node.body)
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in {"suppress", "contextlib.suppress"}:
+        return any(_is_broad(one) for one in node.args)
+    return False
+
+
+def _is_broad(caught):
+    return not BROAD.isdisjoint(
+        one.id for one in ast.walk(caught) if isinstance(one, ast.Name)
+    )  # a tuple of them, too
+
+
+def _does_nothing(body):
+    return all(
+        isinstance(one, ast.Pass | ast.Continue)
+        or (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+        for one in body
     )
 
 
-def _does_nothing(handler):
-    return all(isinstance(one, ast.Pass | ast.Continue) for one in handler.body)
+def test_the_top_level_holds_only_what_a_reader_expects():
+    assert unexpected(tracked()) == []
+
+
+def test_no_file_has_a_name_that_says_nothing():
+    assert vague(sources()) == ["oauth/grants/base.py"]
+
+
+def test_every_room_opens_with_a_page():
+    assert pageless(sources()) == []
+
+
+def test_nothing_is_left_for_later():
+    assert leftovers(sources()) == []
+
+
+def test_no_exception_is_swallowed_whole():
+    assert swallowed(sources()) == []
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        "except:",
+        "except Exception:",
+        "except BaseException as error:",
+        "except (OSError, Exception):",
+    ],
+)
+@pytest.mark.parametrize("body", ["pass", "...", "continue"])
+def test_a_swallowed_exception_is_found(handler, body):
+    bad = f"for one in ():\n    try:\n        one()\n    {handler}\n        {body}\n"
+    assert swallowed({"a.py": bad}) == ["a.py:4"]
+    assert swallowed({"a.py": bad.replace(body, "raise")}) == []
+
+
+@pytest.mark.parametrize("call", ["suppress(Exception)", "contextlib.suppress(OSError, Exception)"])
+def test_a_suppressed_exception_is_found(call):
+    assert swallowed({"a.py": f"with {call}:\n    act()\n"}) == ["a.py:1"]
+
+
+@pytest.mark.parametrize("mark", ["# TODO later", "# FIXME", "raise NotImplementedError"])
+def test_a_leftover_is_found(mark):
+    assert leftovers({"a.py": f"x = 1\n{mark}\n"}) == [f"a.py: {mark}"]
+
+
+def test_what_says_nothing_or_stands_in_the_wrong_place_is_found():
+    assert unexpected(["notes.txt", "scripts/a.sh", "docs/a.md", ".gitignore"]) == [
+        "notes.txt",
+        "scripts",
+    ]
+    assert vague({"users/helpers.py": ""}) == ["users/helpers.py"]
+    assert pageless({"users/__init__.py": '"""Users."""\n'}) == ["users/__init__.py"]

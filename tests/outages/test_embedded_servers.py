@@ -16,15 +16,23 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import asyncpg
+import httpx2
 import pytest
 import redis.asyncio
 
 import keyturn
 from keyturn.dev import binaries, process_table
 from keyturn.dev.data_dir import PREFIX, DataDir
+from keyturn.dev.postgres import LOCK
 from keyturn.dev.privileges import reachable
 from keyturn.dev.process import ChildProcess
-from keyturn.dev.supervisor import EmbeddedPair, PairOptions, embedded_pair, prepare_valkey
+from keyturn.dev.supervisor import (
+    EmbeddedPair,
+    PairOptions,
+    embedded_pair,
+    prepare_postgres,
+    prepare_valkey,
+)
 from keyturn.errors import EmbeddedStartFailed
 from support import supervising
 from support.servers import (
@@ -213,7 +221,7 @@ async def test_a_second_start_on_the_same_data_is_refused_naming_the_holder(open
         assert await value(pair.postgres_url, "select 1") == 1
 
 
-async def test_a_pid_file_that_names_a_stranger_is_cleaned(open_folder):
+async def test_files_that_name_a_stranger_as_the_server_are_cleaned(open_folder):
     """PostgreSQL alone would refuse: the pid lives, and belongs to its own user."""
     data = await seeded(DataDir.at(open_folder / "data", {}))
     async with embedded_pair(data, options()) as pair:
@@ -221,8 +229,10 @@ async def test_a_pid_file_that_names_a_stranger_is_cleaned(open_folder):
         pid_file = data.path / "postgres" / "postmaster.pid"
         lines = pid_file.read_text().splitlines()
     async with stranger(data, "/bin/sleep", "60") as pid:
-        pid_file.write_text("\n".join([str(pid), *lines[1:]]) + "\n")
-        shutil.chown(pid_file, data.account.uid)
+        data.sockets.mkdir(mode=0o700)
+        for file in (pid_file, data.sockets / LOCK):
+            file.write_text("\n".join([str(pid), *lines[1:]]) + "\n")
+            shutil.chown(file, data.account.uid)
         async with embedded_pair(data, options()) as pair:
             assert await value(pair.postgres_url, "select answer from kept") == 42
 
@@ -242,6 +252,30 @@ async def test_a_server_that_stays_without_supervisor_is_named_and_left_alone(
             async with embedded_pair(data, options()):
                 pass
         assert alive(pid)
+
+
+@linux_only
+async def test_a_process_that_outlives_its_killed_server_is_named_and_left_alone(
+    open_folder, monkeypatch
+):
+    """It looks up from its work only now and then; until then it may write what it was told to."""
+    monkeypatch.setattr("keyturn.dev.cluster.ORPHAN_PATIENCE", 0.2)
+    data = await seeded(DataDir.at(open_folder / "data", {}))
+    server = prepare_postgres(data, options())
+    async with held(data, server), stranger(data, "/bin/sleep", "60") as other:
+        connection = await asyncpg.connect(server.url)
+        busy = connection.get_server_pid()
+        os.kill(busy, signal.SIGSTOP)
+        os.kill(server.pid, signal.SIGKILL)
+        await server.ended()
+        pid_file = data.path / "postgres" / "postmaster.pid"
+        pid_file.write_text(f"{other}\n" + pid_file.read_text().partition("\n")[2])
+        with pytest.raises(EmbeddedStartFailed, match=f"process {busy} still serves"):
+            await server.start()
+        os.kill(busy, signal.SIGCONT)
+        await server.start()
+        assert await value(server.url, "select 1") == 1
+        connection.terminate()
 
 
 async def test_a_cache_that_stays_keeps_its_socket(open_folder, monkeypatch):
@@ -477,6 +511,22 @@ def test_a_user_the_system_does_not_know_is_told_so():
     assert "KEYTURN_POSTGRES__URL" in run.stdout
 
 
+@linux_only
+async def test_a_temporary_folder_stays_while_a_server_of_it_is_still_going_down():
+    abandoned = throwaway_dir()
+    cluster = abandoned.path / "postgres"
+    cluster.mkdir(mode=0o755)
+    lock = abandoned.path / "keyturn.lock"
+    lock.touch()
+    async with stranger(abandoned, "/bin/sh", "-c", f"cd {cluster}; exec sleep 60") as pid:
+        await eventually(lambda: process_table.standing_in(cluster) == [pid], within=5)
+        os.utime(lock, (0, 0))
+        with throwaway_dir().hold("-"):
+            assert cluster.exists()
+    with throwaway_dir().hold("-"):
+        assert not abandoned.path.exists()
+
+
 @pytest.mark.timing
 async def test_the_pair_is_up_warm_within_three_tenths_of_a_second(open_folder):
     data = DataDir.at(open_folder / "data", {})
@@ -488,3 +538,32 @@ async def test_the_pair_is_up_warm_within_three_tenths_of_a_second(open_folder):
             took.append(time.monotonic() - began)
     print(f"cold {took[0]:.3f} s, warm {[f'{each:.3f}' for each in took[1:]]}")
     assert sorted(took[1:])[1] < 0.3
+
+
+@contextmanager
+def developing(data: DataDir) -> Iterator[subprocess.Popen[str]]:
+    """Run `keyturn dev` on `data`; killed afterwards, if it still runs."""
+    ports = ("--port", "0", "--management-port", "0", "--example-port", "0")
+    command = [sys.executable, "-m", "keyturn", "dev", "--json", "--data", str(data.path), *ports]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.long
+async def test_keyturn_dev_goes_on_without_its_cache_and_ends_without_its_database(open_folder):
+    data = await seeded(DataDir.at(open_folder / "data", os.environ))
+    with developing(data) as process:
+        facts = said(process)
+        os.kill(facts["pids"]["valkey"], signal.SIGKILL)
+        while not (line := process.stderr.readline()).startswith("keyturn: Valkey ended by itself"):
+            assert line, "it has ended"
+        assert httpx2.get(f"{facts['issuer']}/auth/openapi.json").status_code == 200
+        os.kill(facts["pids"]["postgres"], signal.SIGKILL)
+        _, rest = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "\nkeyturn: PostgreSQL ended by itself. The end of " in rest

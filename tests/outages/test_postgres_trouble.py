@@ -22,13 +22,15 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from keyturn.db.connection import Opener
+from keyturn.settings import PostgresSettings
 from support import replicas, wrong_clock
 from support.api import PASSWORD, SignedIn, claims_of, memoryless
 from support.disturbed import Disturbed, all_ready, connected, disturbed, through
 from support.fleet import App, Fleet
 
 APPS = 8
-CONNECTIONS = 40
+CONNECTIONS = 60
 IN_FLIGHT_DEADLINE = 2.75
 """Seconds: 2 for a statement, a quarter for the way, half for a pool that has no line free."""
 PATIENCE = 10.0
@@ -196,13 +198,24 @@ async def has_seen(traffic: Traffic, status: int) -> bool:
     return traffic.statuses()[status] >= APPS
 
 
-async def test_REL_1_without_postgresql_every_door_says_503_and_never_4xx(world):
+@asynccontextmanager
+async def both_away(world: Disturbed, device: SignedIn):
+    """Stop PostgreSQL and Redis for the block; wait until all is well again."""
+    await asyncio.gather(world.postgres.stop(), world.valkey.stop())
+    try:
+        yield
+    finally:
+        await asyncio.gather(world.postgres.start(), world.valkey.start())
+    await until(lambda: is_answered(world.api, device))
+
+
+async def test_REL_1_without_its_stores_every_door_says_503_and_never_4xx(world):
     api = world.api
     person = await api.person()
     device = await api.sign_in(person)
     machine = await api.token("machine", grant_type="client_credentials")
-    await world.postgres.stop()
-    try:
+    assert await api.is_active(device.access_token)
+    async with both_away(world, device):
         for answer in await asyncio.gather(*ask_every_door(api, person, device)):
             check_unavailable(answer)
         foreign = await api.token(
@@ -212,13 +225,10 @@ async def test_REL_1_without_postgresql_every_door_says_503_and_never_4xx(world)
         assert machine.status_code == 200
         again = await api.token("machine", grant_type="client_credentials")
         assert again.status_code == 200, "signing needs no database"
-    finally:
-        await world.postgres.start()
-    await until(lambda: is_answered(api, device))
 
 
 def ask_every_door(api, person, device: SignedIn):
-    """Every request that cannot be answered without the database."""
+    """Every request that cannot be answered with both stores away."""
     credential = device.credential
     yield api.refresh(device)
     yield api.post("/auth/refresh", credential)
@@ -232,6 +242,7 @@ def ask_every_door(api, person, device: SignedIn):
     yield api.post(f"/auth/sessions/{device.session_id}", credential, method="DELETE")
     yield api.form("/oauth2/revoke", "app", token=device.refresh_token)
     yield api.form("/oauth2/revoke", "app", token=device.access_token)
+    yield api.form("/oauth2/introspect", "reader", token=device.access_token)
     cookie = {
         "cookie": f"{api.cookie_name('app', prefix='')}={device.refresh_token}",
         "origin": replicas.ORIGIN,
@@ -244,32 +255,31 @@ async def is_answered(api, device: SignedIn) -> bool:
     return (await api.refresh(device)).status_code == 200
 
 
-async def test_REL_5_what_needs_no_postgresql_goes_on_without_it_and_the_pod_stays(world):
+async def test_REL_5_what_needs_no_store_goes_on_without_any_and_the_pod_stays(world):
     api = world.api
     device = await api.sign_in(await api.person())
-    await world.postgres.stop()
-    try:
-        async with httpx2.AsyncClient(base_url=world.replica.management_url) as management:
-            published = await api.get("/.well-known/jwks.json")
-            for path in (
-                "/.well-known/openid-configuration",
-                "/.well-known/oauth-authorization-server",
-            ):
-                assert (await api.get(path)).status_code == 200
-            keys = KeySet.import_key_set(published.json())
-            claims = jwt.decode(device.access_token, keys, algorithms=["RS256"]).claims
-            assert claims["sid"] == str(device.session_id)
-            await until(lambda: reports_postgres_away(management))
-            for probe in ("live", "started", "ready"):
-                assert (await management.get(f"/health/{probe}")).status_code == 200, probe
-    finally:
-        await world.postgres.start()
-    await until(lambda: is_answered(api, device))
+    async with (
+        httpx2.AsyncClient(base_url=world.replica.management_url) as management,
+        both_away(world, device),
+    ):
+        published = await api.get("/.well-known/jwks.json")
+        for path in (
+            "/.well-known/openid-configuration",
+            "/.well-known/oauth-authorization-server",
+        ):
+            assert (await api.get(path)).status_code == 200
+        keys = KeySet.import_key_set(published.json())
+        claims = jwt.decode(device.access_token, keys, algorithms=["RS256"]).claims
+        assert claims["sid"] == str(device.session_id)
+        await until(lambda: reports_both_away(management))
+        for probe in ("live", "started", "ready"):
+            assert (await management.get(f"/health/{probe}")).status_code == 200, probe
 
 
-async def reports_postgres_away(management: httpx2.AsyncClient) -> bool:
+async def reports_both_away(management: httpx2.AsyncClient) -> bool:
     answer = await management.get("/health/dependencies")
-    return answer.status_code == 503 and not answer.json()["dependencies"]["postgres"]["up"]
+    stores = answer.json()["dependencies"]
+    return answer.status_code == 503 and not any(stores[one]["up"] for one in ("postgres", "redis"))
 
 
 async def test_F3_after_kill_9_what_was_answered_is_there_and_what_was_not_converges(world, fleet):
@@ -440,6 +450,25 @@ async def runs(world: Disturbed, like: str) -> bool:
     )
 
 
+async def test_REL_3_postgresql_ends_a_connection_that_idles_in_a_transaction(world):
+    """A process that stops in the middle of one must not hold its locks for ever."""
+    settings = PostgresSettings(url=world.postgres.url, statement_timeout=0.2)
+    forgotten = await Opener(settings).open()
+    try:
+        await forgotten.execute("begin")
+        await until(lambda: is_closed(forgotten))
+        shown = await world.api.sql.fetch(
+            "select from pg_stat_activity where state like 'idle in transaction%'"
+        )
+        assert shown == []
+    finally:
+        forgotten.terminate()
+
+
+async def is_closed(connection: asyncpg.Connection) -> bool:
+    return connection.is_closed()
+
+
 # Not known whether it happened
 
 
@@ -503,6 +532,71 @@ async def test_REL_2_a_rotation_is_one_statement_and_is_answered_after_its_commi
 
 async def asked_by_all(world: Disturbed) -> bool:
     return world.wire.held["questions"] >= APPS
+
+
+AT_THE_COMMIT = """
+create function wait_at_commit() returns trigger language plpgsql as
+    $$ begin
+        perform set_config('lock_timeout', '0', true), pg_advisory_xact_lock(1);
+        return null;
+    end $$;
+create constraint trigger wait_at_commit after insert on revocations
+    deferrable initially deferred for each row execute function wait_at_commit();
+create constraint trigger wait_at_commit after update on users
+    deferrable initially deferred for each row execute function wait_at_commit();
+"""
+WRITTEN = """
+select (select count(*) from sessions where id = any($1) and revoked_at is not null)
+     + (select count(*) from revocations where kind = 'jti' and id = any($2))
+     + (select count(*) from users where id = any($3) and valid_after > created_at)
+"""
+
+
+async def test_REL_2_what_takes_rights_away_is_answered_after_its_commit_too(world):
+    """PostgreSQL waits in the middle of each commit: nobody has an answer, nothing is seen."""
+    api = world.api
+    people = [await api.person() for _ in range(6)]
+    devices = await asyncio.gather(*(api.sign_in(person) for person in people))
+    async with connected(world.postgres.url) as sql:
+        await sql.execute(AT_THE_COMMIT)
+        await sql.execute("select pg_advisory_lock(1)")
+        try:
+            asked = [asyncio.create_task(one) for one in take_rights_away(api, devices)]
+            await until(lambda: all_wait_at_their_commit(sql, len(asked)))
+            before = await written(sql, people, devices)
+            early = [task for task in asked if task.done()]
+        finally:
+            await sql.execute("select pg_advisory_unlock(1)")
+            statuses = [(await task).status_code for task in asked]
+            await sql.execute("drop function wait_at_commit cascade")
+        after = await written(sql, people, devices)
+    assert (early, before) == ([], 0)
+    assert (statuses, after) == ([204, 204, 200, 200, 204, 200], 4 + 1 + 2)
+
+
+def take_rights_away(api, devices: list[SignedIn]):
+    """Each device does it another way: four end sessions, one a token, two close an account."""
+    one, two, three, four, five, six = devices
+    yield api.post("/auth/logout", one.credential)
+    yield api.post(f"/auth/sessions/{two.session_id}", two.credential, method="DELETE")
+    yield api.form("/oauth2/revoke", "app", token=three.refresh_token)
+    yield api.form("/oauth2/revoke", "app", token=four.access_token)
+    yield api.post("/auth/password", {**five.credential, "newPassword": "another good one"})
+    yield api.post("/auth/logout-all", six.credential)
+
+
+async def all_wait_at_their_commit(sql: asyncpg.Connection, number: int) -> bool:
+    waiting = "select count(*) from pg_stat_activity where wait_event = 'advisory'"
+    return await sql.fetchval(waiting) == number
+
+
+async def written(sql: asyncpg.Connection, people, devices: list[SignedIn]) -> int:
+    return await sql.fetchval(
+        WRITTEN,
+        [device.session_id for device in devices],
+        [claims_of(device.access_token)["jti"] for device in devices],
+        [person.id for person in people],
+    )
 
 
 # No room, no writing
@@ -618,12 +712,19 @@ async def test_REL_6_pods_with_wrong_clocks_write_the_database_s_time(world):
     ahead, behind = [replicas.start(environ, (*program, off)) for off in ("300", "-300")]
     try:
         await all_ready(ahead, behind)
+        await until(lambda: says_its_clock_is_off(ahead, -300))
+        await until(lambda: says_its_clock_is_off(behind, 300))
         await check_stored_times(world, ahead, behind)
     finally:
         ahead.kill()
         behind.kill()
         ahead.log.unlink()
         behind.log.unlink()
+
+
+async def says_its_clock_is_off(replica, seconds: float) -> bool:
+    skew = await asyncio.to_thread(replica.metric, "keyturn_clock_skew_seconds")
+    return abs(skew - seconds) < 5
 
 
 async def check_stored_times(world: Disturbed, ahead, behind) -> None:

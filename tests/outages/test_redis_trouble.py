@@ -15,13 +15,16 @@ from pydantic import SecretStr
 
 from keyturn.cache.client import Cache
 from keyturn.clock import SystemClock
+from keyturn.db.connection import Opener
+from keyturn.db.migrate import migrate
+from keyturn.db.queries import Query
 from keyturn.errors import CacheUnavailable, Unavailable
-from keyturn.settings import RedisSettings
+from keyturn.settings import PostgresSettings, RedisSettings
 from keyturn.telemetry.metrics import Metrics
+from support.proxy import Proxy
 from support.revoking import KEY, fixed_clock, process
-from support.servers import private_valkey
+from support.servers import private_postgres, private_valkey
 from support.storm import Storm
-from support.wire import Wire
 
 SID = "019f3c1e-0000-7000-8000-000000000001"
 DEADLINE = 0.05
@@ -90,7 +93,7 @@ async def test_a_redis_restarted_empty_is_not_believed_until_it_has_everything(o
     assert not await one.asks_postgresql(SID)
 
 
-async def test_a_stopped_redis_costs_a_statement_and_nothing_else(one, valkey):
+async def test_REL_4_a_stopped_redis_costs_a_statement_and_nothing_else(one, valkey):
     await one.settle()
     await valkey.stop()
     await one.revoke(SID)
@@ -101,7 +104,9 @@ async def test_a_stopped_redis_costs_a_statement_and_nothing_else(one, valkey):
         await one.copier.run_round()
 
 
-async def test_a_frozen_redis_costs_a_statement_and_the_answers_are_right(database_url, valkey):
+async def test_REL_4_a_frozen_redis_costs_a_statement_and_the_answers_are_right(
+    database_url, valkey
+):
     async with process(database_url, valkey.url, timeout=DEADLINE) as one:
         await _settled(one)
         valkey.freeze()
@@ -209,12 +214,12 @@ async def test_a_promoted_replica_that_lags_is_not_believed_until_it_is_mended(
         assert not await other.asks_postgresql("somebody else")
 
 
-async def test_a_write_cut_after_the_commit_is_mended_within_one_round(database_url, valkey):
-    async with Wire.to(_socket(valkey)) as wire:
+async def test_REL_4_a_write_cut_after_the_commit_is_mended_within_one_round(database_url, valkey):
+    async with Proxy.to(_socket(valkey)) as wire:
         url = f"redis://127.0.0.1:{wire.port}"
         async with process(database_url, url) as revoker, process(database_url, valkey.url) as one:
             await one.settle()
-            await wire.cut()
+            await wire.refuse()
             await revoker.revoke(SID)
             assert await command(valkey, "ZSCORE", KEY, f"sid:{SID}") is None
             assert not await revoker.accepts(SID)
@@ -222,14 +227,36 @@ async def test_a_write_cut_after_the_commit_is_mended_within_one_round(database_
             assert not await one.accepts(SID)
 
 
-async def test_with_both_away_nobody_is_told_yes_or_no(database_url, databases, valkey):
-    async with databases.fresh() as url, process(url, valkey.url) as one:
+async def test_F14_what_waited_for_a_standby_is_refused_when_it_comes_to_light(valkey):
+    """Its row is as old as the standby has been away, and the copy was complete all the time."""
+    async with private_postgres({"synchronous_standby_names": "away"}) as postgres:
+        url = f"{postgres.url}&synchronous_commit=local"  # revocations ask for more by themselves
+        await migrate(url)
+        async with process(url, valkey.url) as one:
+            one.copier.overlap = 0
+            revoking = asyncio.create_task(one.revoke(SID, announce=False))
+            await _until(lambda: _ends_a_wait_for_a_standby(one, "false"))
+            await one.settle()
+            assert await one.accepts(SID)
+            assert not await one.asks_postgresql(SID)
+            await _until(lambda: _ends_a_wait_for_a_standby(one, "pg_cancel_backend(pid)"))
+            await revoking
+            assert await one.copier.run_round()
+            assert not await one.accepts(SID)
+
+
+async def _ends_a_wait_for_a_standby(one, how):
+    text = f"select {how} from pg_stat_activity where wait_event = 'SyncRep'"
+    return bool(await one.database.fetch(Query("waiting", "", text)))
+
+
+async def test_REL_4_with_both_away_nobody_is_told_yes_or_no(database_url, valkey):
+    async with process(database_url, valkey.url) as one:
         await one.settle()
         await one.database.close()
-        one.database.settings = one.database.settings.model_copy(
-            update={"url": SecretStr("postgresql://127.0.0.1:1/nobody")}
+        one.database._opener = Opener(
+            PostgresSettings(url=SecretStr("postgresql://127.0.0.1:1/nobody"))
         )
-        one.database._closed = False
         assert await one.accepts("somebody else")
         one.clock.advance(timedelta(seconds=5))
         with pytest.raises(Unavailable):
@@ -246,7 +273,7 @@ async def _storm(database_url, seconds, seed):
     async with AsyncExitStack() as stack:
         settings = {"maxmemory": "8mb", "maxmemory-policy": "allkeys-lru"}
         valkey = await stack.enter_async_context(private_valkey(settings))
-        wire = await stack.enter_async_context(Wire.to(_socket(valkey)))
+        wire = await stack.enter_async_context(Proxy.to(_socket(valkey)))
         storm = Storm(valkey, wire, seed=seed)
         for name in ("leader", "checker", "wired"):
             url = f"redis://127.0.0.1:{wire.port}" if name == "wired" else valkey.url
@@ -279,17 +306,17 @@ async def test_through_long_storms_nothing_revoked_long_ago_is_accepted(database
 
 
 async def test_an_answer_that_came_too_late_is_not_taken_for_the_next_one(valkey):
-    async with Wire.to(_socket(valkey)) as wire:
+    async with Proxy.to(_socket(valkey)) as wire:
         cache = _cache(f"redis://127.0.0.1:{wire.port}", breaker_failures=1000)
         for n in range(3):
             await cache.execute("SET", f"key:{n}", f"value:{n}")
         for round_ in range(5):
-            wire.answers.clear()
+            wire.hold("answers")
             results = await asyncio.gather(
                 *(cache.execute("GET", "key:0") for _ in range(8)), return_exceptions=True
             )
             assert all(isinstance(result, CacheUnavailable) for result in results)
-            wire.answers.set()
+            wire.release()
             for n in range(3):
                 assert await cache.execute("GET", f"key:{n}") == f"value:{n}".encode(), round_
         await cache.close()

@@ -24,6 +24,7 @@ BOUND = 2.5
 PATIENCE = 10.0
 REPLICAS = (0, 1)
 CHECKS = 200
+REFRESHES = 60
 LOOKUPS = re.compile(
     r'^keyturn_revocation_cache_lookups_total{result="(\w+)"} (\S+)$', re.MULTILINE
 )
@@ -307,3 +308,36 @@ async def statements_of_checks(checker: Checker) -> Counter:
     for _ in range(CHECKS):
         assert await checker.api.is_active(token)
     return Counter(wire.statements)
+
+
+async def test_REL_2_a_refresh_costs_one_statement_and_nothing_of_redis(checker):
+    """Heard on the wires: besides the jobs, which speak a few times a second, nobody says more."""
+    world, api = checker.world, checker.api
+    devices = [await api.seed("app", checker.person) for _ in range(REFRESHES)]
+    world.wire.statements.clear()
+    world.redis_wires[0].commands.clear()
+    for number, device in enumerate(devices):
+        if number % 2:
+            answer = await api.refresh(device)
+        else:
+            answer = await api.post("/auth/refresh", device.credential)
+        assert answer.status_code == 200
+    statements = Counter(world.wire.statements)
+    commands = Counter(world.redis_wires[0].commands)
+    print(f"{statements.total()} statements, {commands.total()} commands, {REFRESHES} refreshes")
+    ((update, times),) = [(text, times) for text, times in statements.items() if "sessions" in text]
+    assert (update.split()[:2], times) == (["update", "sessions"], REFRESHES)
+    del statements[update]
+    assert statements.total() < REFRESHES / 2
+    assert [words for words in commands if not is_of_a_job(words)] == []
+    assert commands.total() < REFRESHES / 2
+
+
+def is_of_a_job(words: tuple[bytes, ...]) -> bool:
+    """Whether the probe, a look at the copy (no session in it) or the copier says this."""
+    match [word.decode() for word in words]:
+        case ["PING"] | ["ZMSCORE", _, "upto"]:
+            return True
+        case ["EVALSHA" | "EVAL", _, "1", key, *_]:
+            return key.endswith(":revocations")
+    return False

@@ -8,12 +8,20 @@ and `X-Keyturn-Client` rules make up for that).
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from http.cookiejar import CookieJar
 from uuid import UUID
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 
+from keyturn.clients.registry import MOST_STALE
+from keyturn.clock import FixedClock
+from keyturn.errors import Unavailable
+from keyturn.web.cors import Cors
+from keyturn.web.responses import error_handlers
 from support.api import (
     FOREIGN_ORIGIN,
     OTHER_ORIGIN,
@@ -22,6 +30,7 @@ from support.api import (
     claims_of,
     set_cookies,
 )
+from support.registered import WEB, Clients
 from support.replicas import ORIGIN
 
 PAGE = {"origin": ORIGIN}
@@ -253,6 +262,39 @@ async def test_WB_11_preflights_are_answered_for_listed_origins_only(api, path):
         assert await api.refusal(answer) == refusal
         assert cors(answer) == {}
         assert varies(answer)
+
+
+async def test_WB_11_failures_can_be_read_however_long_the_database_is_away(database_url):
+    """The last copy of the clients is too old to let anybody in; that much a page may be told."""
+    clock = FixedClock(datetime(2026, 1, 1, tzinfo=UTC))
+    async with Clients.of(database_url, clock) as clients:
+        await clients.add(WEB, origins=[ORIGIN])
+        assert await clients.registry.get("web") is not None
+        attempts = []
+
+        async def away(name):
+            attempts.append(name)
+            raise Unavailable("connect: away")
+
+        async def door(_request):
+            await clients.registry.get("web")
+
+        clients.database.watch.before = away
+        clock.advance(timedelta(seconds=2 * MOST_STALE))
+        routes = [Route("/auth/refresh", door, methods=["POST"])]
+        app = Cors(Starlette(routes=routes, exception_handlers=error_handlers()), clients.registry)
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app), base_url="https://id.example"
+        ) as page:
+            headers = {"x-keyturn-client": "web", "access-control-request-method": "POST"}
+            for origin, readable in ((ORIGIN, True), (FOREIGN_ORIGIN, False)):
+                asked = {**headers, "origin": origin}
+                answer = await page.options("/auth/refresh", headers=asked)
+                assert (answer.status_code == 204) is readable
+                answer = await page.post("/auth/refresh", headers=asked)
+                assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+                assert cors(answer).get("allow-origin") == (ORIGIN if readable else None)
+        assert attempts == ["moment"] * 2, "each request asks once: its door, for letting it in"
 
 
 async def test_WB_11_two_origins_in_one_request_are_none(api, person):

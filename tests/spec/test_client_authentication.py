@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from keyturn.cache.client import Cache
+from keyturn.clients import secrets
 from keyturn.clients.definition import ClientDefinition
 from keyturn.clock import SystemClock
 from keyturn.crypto.secrets import MasterSecrets
@@ -62,9 +63,9 @@ async def opened(database_url, redis_url, attempts=5):
     """Open the door; so many failed secrets are allowed."""
     metrics, clock = Metrics(), SystemClock()
     cache = Cache(RedisSettings(url=redis_url), metrics, clock)
-    secrets = MasterSecrets({1: b"m" * 32})
+    master = MasterSecrets({1: b"m" * 32})
     limits = ThrottleSettings(client_attempts=attempts)
-    throttle = Throttle(cache, limits, secrets, ISSUER, metrics, clock)
+    throttle = Throttle(cache, limits, master, ISSUER, metrics, clock)
     async with Clients.of(database_url) as clients:
         authentication = ClientAuthentication(
             clients.registry, throttle, clock, ClientAddress().of, clients.audit
@@ -171,6 +172,24 @@ async def test_ca_1_unknown_client_and_wrong_secret_take_the_same_time(database_
     print({name: f"{value * 1e6:.0f} us" for name, value in medians.items()})
     assert 0.9 < medians["job"] / medians["nobody"] < 1.1
     assert 0.9 < medians["neutral"] / medians["nobody"] < 1.1
+
+
+async def test_ca_1_only_a_public_client_by_its_name_costs_no_comparison(door, monkeypatch):
+    """Whoever is refused has cost as much as whoever is not known: the time tells nothing."""
+    await register(door)
+    await register(door, WEB, secret=None)
+    await register(door, WEB, id="closed", secret=None)
+    await door.clients.administration.disable("closed")
+    compared, matches = [], secrets.matches
+    monkeypatch.setattr(
+        secrets, "matches", lambda *asked: compared.append(asked[0]) or matches(*asked)
+    )
+    assert (await door.post({"client_id": "web"})).json() == {"client": "web"}
+    assert compared == []
+    for named in ({"client_id": one} for one in ("closed", "nobody", "job")):
+        assert is_refused(await door.post(named))
+    assert is_refused(await door.post({"client_id": "web", "client_secret": "x"}))
+    assert compared == ["", "", "", "x"]
 
 
 async def test_ca_2_two_methods_at_once_are_a_bad_request(door):

@@ -1,4 +1,4 @@
-"""CR-1 to CR-6, RL-1 to RL-3: passwords, and everybody who tries many of them.
+"""CR-1 to CR-6, CR-8, RL-1 to RL-3: passwords, people, and everybody who tries many of them.
 
 The servers here have the default limits and stand behind a proxy (this machine), so that a test
 calls from as many addresses as it likes. Their Redis is reached over a wire that can be cut.
@@ -6,10 +6,12 @@ calls from as many addresses as it likes. Their Redis is reached over a wire tha
 
 import asyncio
 import math
+import random
 import time
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -21,9 +23,12 @@ import argon2
 import httpx2
 import pytest
 import redis.asyncio
+from passlib.handlers.bcrypt import bcrypt
 
+from keyturn.errors import AccountExists
+from keyturn.users.model import NewUser
 from support import replicas
-from support.api import PASSWORD, Api, Person, api_of, joined, memoryless
+from support.api import APP, PASSWORD, Api, Person, SignedIn, api_of, claims_of, joined, memoryless
 from support.replicas import Replica
 from support.wire import Wire
 
@@ -160,6 +165,14 @@ async def test_CR_1_without_settings_it_is_19_MiB_and_two_passes(api):
         assert f"passwords.{line}" in shown.stdout
 
 
+@pytest.fixture(scope="module")
+async def aside(api):
+    """A replica of its own: one that has met a foreign hash takes its time over every failure."""
+    with replicas.replicas(api.settings) as (one,):
+        async with joined(api, one) as running:
+            yield running
+
+
 @pytest.mark.parametrize(
     "older",
     [
@@ -169,8 +182,8 @@ async def test_CR_1_without_settings_it_is_19_MiB_and_two_passes(api):
     ],
     ids=["cheaper", "other lanes", "argon2i"],
 )
-async def test_CR_1_a_weaker_hash_is_replaced_at_the_next_sign_in(api, older):
-    person = await api.person()
+async def test_CR_1_a_weaker_hash_is_replaced_at_the_next_sign_in(aside, older):
+    api, person = aside, await aside.person()
     await api.sql.execute(
         "update users set password_hash = $2 where id = $1", person.id, older.hash(PASSWORD)
     )
@@ -215,7 +228,8 @@ async def test_CR_2_a_password_is_compared_whole(api):
         answer = await api.login(replace(person, password=other))
         assert await api.refusal(answer) == (401, "invalid_credentials", "account: wrong password")
     answer = await api.login(replace(person, password=f"{password[:60]}\0{password[61:]}"))
-    assert await api.refusal(answer) == (400, "invalid_request", "json: a NUL character")
+    detail = "json: password: string_pattern_mismatch"
+    assert await api.refusal(answer) == (400, "invalid_request", detail)
     assert (await api.login(replace(person, password=password))).status_code == 200
 
 
@@ -307,42 +321,102 @@ async def test_CR_3_a_flood_takes_the_memory_of_the_pool_and_no_more(guarded):
     assert most - before < 150, f"from {before} to {most} MiB"
 
 
-@pytest.mark.timing
-async def test_CR_3_refreshes_stay_quick_while_sign_ins_flood(guarded):
-    """As a ratio to the same refreshes before: hashing leaves the event loop alone.
+async def test_CR_3_one_person_cannot_fill_the_queue_with_new_passwords(guarded, tight):
+    """Ten at once, where one is hashed and one waits: a neighbour signs in all the same."""
+    home, neighbour = somewhere(), await guarded.api.person()
+    device = await guarded.api.sign_in(await guarded.api.person())
+    assert (await guarded.attempt(neighbour.email, PASSWORD, at=home)).status_code == 200
+    body = {**device.credential, "newPassword": "another good one"}
+    *changes, signed_in = await asyncio.gather(
+        *(tight.api.post("/auth/password", body) for _ in range(10)),
+        tight.attempt(neighbour.email, PASSWORD, at=home),
+    )
+    assert signed_in.status_code == 200, signed_in.text
+    statuses = Counter(answer.status_code for answer in changes)
+    assert set(statuses) == {204, 429}
+    for answer in changes:
+        if answer.status_code == 429:
+            detail = "throttle: another new password is being hashed"
+            assert await tight.api.refusal(answer) == (429, "too_many_requests", detail)
+            assert answer.headers["retry-after"] == "1"
 
-    The callers, the servers and two databases share this machine's cores with the hashes, so the
-    bound is what a starved process cannot keep, not what a machine of its own would show.
+
+@dataclass
+class Paces:
+    """How long requests took, in turns: refreshes at one replica, its neighbour's JWKS.
+
+    The neighbour hashes nothing, but shares the machine: what slows its JWKS down is the machine
+    and the callers, and not what its sister does with passwords.
     """
-    api = guarded.api
-    home, person = somewhere(), await api.person()
-    device = await api.sign_in(person, headers={"x-forwarded-for": home})
 
-    async def median_refresh() -> float:
-        taken = []
-        for _ in range(150):
+    refreshes: list[float]
+    neutral: list[float]
+
+    @classmethod
+    async def of(cls, api: Api, device: SignedIn, turns: int) -> "Paces":
+        """Measure at replica 1 and at replica 0."""
+        paces = cls([], [])
+        for _ in range(turns):
             began = time.perf_counter()
             answer = await api.refresh(device, on=1)
-            taken.append(time.perf_counter() - began)
+            paces.refreshes.append(time.perf_counter() - began)
             assert answer.status_code == 200, answer.text
             device.refresh_token = answer.json()["refresh_token"]
-        return median(taken)
+            began = time.perf_counter()
+            assert (await api.get("/.well-known/jwks.json", on=0)).status_code == 200
+            paces.neutral.append(time.perf_counter() - began)
+        return paces
 
-    idle = await median_refresh()
-    going = True
+    def at(self, percent: int) -> tuple[float, float]:
+        """Return both at a percentile, seconds."""
+        shown = [sorted(one)[len(one) * percent // 100] for one in (self.refreshes, self.neutral)]
+        return shown[0], shown[1]
+
+
+@asynccontextmanager
+async def flood_of_sign_ins(guarded: Guarded, at_once: int):
+    """Guess at replica 1, each from somewhere else, for the length of the block."""
+    going, statuses = True, Counter()
 
     async def flood() -> None:
         while going:
-            await guarded.attempt(unknown(), at=somewhere(), on=1)
+            answer = await guarded.attempt(unknown(), at=somewhere(), on=1)
+            statuses[answer.status_code] += 1
 
-    flooding = [asyncio.create_task(flood()) for _ in range(20)]
+    flooding = [asyncio.create_task(flood()) for _ in range(at_once)]
     try:
-        busy = await median_refresh()
+        yield
     finally:
         going = False
         await asyncio.gather(*flooding)
-    print(f"refresh: {idle * 1000:.1f} ms idle, {busy * 1000:.1f} ms during a flood")
-    assert busy < 6 * idle
+    assert set(statuses) == {401}, "invalid: this was no flood of hashes"
+
+
+@pytest.fixture
+async def device(guarded):
+    return await guarded.api.sign_in(await guarded.api.person())
+
+
+async def test_CR_3_a_refresh_does_not_wait_for_the_hashes_of_a_flood(guarded, device):
+    """Three times a JWKS is what it costs; hashes in the event loop, or before it, cost 14 to 130."""
+    async with flood_of_sign_ins(guarded, at_once=8):
+        busy = await Paces.of(guarded.api, device, turns=20)
+    refresh, neutral = busy.at(90)
+    assert refresh < 8 * neutral, f"{refresh * 1000:.1f} ms; the JWKS {neutral * 1000:.1f} ms"
+
+
+@pytest.mark.timing
+async def test_CR_3_a_flood_slows_refreshes_down_no_more_than_twice_as_much_as_the_machine(
+    guarded, device
+):
+    """The 99th percentile, as a ratio to before: the hashes share this machine's cores."""
+    idle = (await Paces.of(guarded.api, device, turns=400)).at(99)
+    async with flood_of_sign_ins(guarded, at_once=20):
+        busy = (await Paces.of(guarded.api, device, turns=400)).at(99)
+    refresh, neutral = (during / before for during, before in zip(busy, idle, strict=True))
+    print(f"99 % of refreshes: {idle[0] * 1000:.1f} ms idle, {busy[0] * 1000:.1f} ms in a flood,")
+    print(f"{refresh:.2f} times as long; the neighbour's JWKS {neutral:.2f} times")
+    assert refresh < 2 * neutral
 
 
 # -- CR-4: nobody learns who has an account -------------------------------------------------------
@@ -403,24 +477,55 @@ async def test_CR_4_a_throttled_sign_in_is_the_same_bytes_for_everybody(guarded)
     assert answers == [answers[0]] * len(answers)
 
 
+async def imported(api: Api, rounds: int) -> str:
+    """Return the address of somebody whose password another system hashed by bcrypt."""
+    person = await api.person()
+    foreign = bcrypt.using(rounds=rounds).hash(PASSWORD)
+    query = "update users set password_hash = $2 where id = $1"
+    await api.sql.execute(query, person.id, foreign)
+    return person.email
+
+
 @pytest.mark.timing
-async def test_CR_4_every_refused_sign_in_takes_the_same_time(guarded, counters):
-    """Over HTTP, in turns, as ratios to a wrong password: without a hash it would be a tenth."""
-    emails, taken = await nobodies(guarded.api), {}
-    for turn in range(60):
-        names = list(emails)
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            at = somewhere()
-            began = time.perf_counter()
-            answer = await guarded.attempt(emails[name], at=at)
-            taken.setdefault(name, []).append(time.perf_counter() - began)
-            assert answer.status_code == 401
+async def test_CR_4_every_refused_sign_in_takes_the_time_of_a_wrong_password(guarded, counters):
+    """500 of each over HTTP, shuffled: which of two came from whom is a toss of a coin.
+
+    Imported hashes, cheaper and dearer than ours, raise the floor before the ones that count.
+    """
+    emails, chance = await nobodies(guarded.api), random.Random(4)
+    emails = {name: emails[name] for name in ("wrong", "unknown", "disabled", "without")}
+    emails |= {"cheap": await imported(guarded.api, 4), "dear": await imported(guarded.api, 8)}
+    taken: dict[str, list[float]] = {name: [] for name in emails}
+
+    async def once(name: str) -> None:
+        at = somewhere()
+        began = time.perf_counter()
+        answer = await guarded.attempt(emails[name], at=at)
+        taken[name].append(time.perf_counter() - began)
+        assert answer.status_code == 401
+
+    for _ in range(5):
+        await once("dear")
+    taken["dear"].clear()
+    for _ in range(250):
         await forget_failures(counters)
-    # The quicker quarter: what else the machine does only ever adds.
-    quick = {name: sorted(times)[len(times) // 4] for name, times in taken.items()}
-    ratios = {name: round(seconds / quick["wrong"], 3) for name, seconds in quick.items()}
-    print(f"a wrong password: {quick['wrong'] * 1000:.1f} ms; relative: {ratios}")
-    assert all(0.85 < ratio < 1.18 for ratio in ratios.values()), ratios
+        names = chance.sample(2 * list(emails), k=2 * len(emails))
+        await asyncio.gather(*(once(name) for name in names))
+    wrong = taken.pop("wrong")
+    told = {name: round(told_apart(times, wrong), 3) for name, times in taken.items()}
+    print(f"a wrong password: {median(wrong) * 1000:.1f} ms; told apart from it: {told}")
+    assert max(told.values()) < 0.58, told
+
+
+def told_apart(some: list[float], others: list[float]) -> float:
+    """Return how often the slower of two comes from the same side: Mann and Whitney's U, 0.5 to 1.
+
+    Of 500 and 500 that are alike, 99 in 100 lie below 0.55.
+    """
+    ranked = sorted([(one, 1) for one in some] + [(one, 0) for one in others])
+    ranks = sum(rank for rank, (_, is_some) in enumerate(ranked, 1) if is_some)
+    wins = (ranks - len(some) * (len(some) + 1) / 2) / (len(some) * len(others))
+    return max(wins, 1 - wins)
 
 
 # -- CR-5: guessing is slowed down ---------------------------------------------------------------
@@ -552,6 +657,60 @@ async def test_CR_6_a_client_s_secret_has_a_limit_and_never_locks_the_client_out
     assert (await ask(api.secrets[client] or "")).status_code == 200
 
 
+# -- CR-8: one address, one account ----------------------------------------------------------------
+
+
+def spellings(name: str) -> dict[str, str]:
+    """Return an address as its owner wrote it, and as others may write the same one."""
+    return {
+        "as entered": f"Zoë.{name}@Bücher.example",
+        "another case": f"ZOË.{name.upper()}@BÜCHER.EXAMPLE",
+        "decomposed": unicodedata.normalize("NFD", f"Zoë.{name}@Bücher.example"),
+        "A-labels": f"zoë.{name}@xn--bcher-kva.example",
+        "another dot": f"zoë.{name}@bücher。example",
+        "blanks around": f"  Zoë.{name}@Bücher.example\t",
+    }
+
+
+async def test_CR_8_an_address_in_another_spelling_is_the_same_account(api):
+    written = spellings(uuid4().hex[:8])
+    first = written["as entered"]
+    user = await api.operator.accounts.add(NewUser(first))
+    await api.sql.execute(
+        "update users set password_hash = $2 where id = $1", user.id, api.password_hash
+    )
+    for how, email in written.items():
+        answer = await api.login(Person(user.id, email))
+        assert answer.status_code == 200, how
+        assert answer.json()["user"] == {"id": str(user.id), "email": first, "name": None}, how
+        with pytest.raises(AccountExists):
+            await api.operator.accounts.add(NewUser(email))
+    answer = await api.login(Person(user.id, first.replace("ë", "e")))
+    assert await api.refusal(answer) == (401, "invalid_credentials", "account: unknown")
+
+
+async def test_CR_8_nothing_a_person_does_makes_their_address_verified(api):
+    """Only an operator's word: neither a sign-in nor what is sent along with one."""
+    client = await api.client(APP, claims=["email_verified"])
+    doubtful, proven = await api.person(), await api.person(email_verified=True)
+    device = await api.sign_in(doubtful, client=client)
+    for member in ("emailVerified", "email_verified"):
+        answer = await api.login(doubtful, client=client, **{member: True})
+        assert await api.refusal(answer) == (400, "invalid_request", "json: an unknown member")
+    for path, body in (
+        ("/auth/reauthenticate", {"password": PASSWORD}),
+        ("/auth/password", {"newPassword": PASSWORD}),
+    ):
+        answer = await api.post(path, {**device.credential, **body}, client=client)
+        assert answer.status_code < 300, answer.text
+    again = await api.sign_in(doubtful, client=client)
+    refreshed = await api.rotated(device)
+    for token in (device.access_token, again.access_token, refreshed.access_token):
+        assert claims_of(token)["email_verified"] is False
+    device = await api.sign_in(proven, client=client)
+    assert claims_of(device.access_token)["email_verified"] is True
+
+
 # -- RL-1: whose address it is -------------------------------------------------------------------
 
 
@@ -667,24 +826,26 @@ async def test_RL_3_counters_name_nobody_and_end_by_themselves(guarded, counters
 
 @pytest.mark.long
 async def test_RL_3_the_counters_of_a_process_are_bounded_too(guarded):
-    """Redis away, 60,000 names: the process holds the 1,000 it was allowed."""
+    """Redis away, 60,000 clients, 3,000 accounts and addresses: it holds 1,000 of each ledger."""
     settings = guarded.api.settings | {"KEYTURN_THROTTLE__MEMORY_KEYS": "1000"}
     settings = {name: value for name, value in settings.items() if "REDIS" not in name}
     with replicas.replicas(settings) as (one,):
-        async with joined(guarded.api, one) as alone:
-            before = 0
+        async with joined(guarded.api, one) as api:
+            alone, before = replace(guarded, api=api), 0
             for number in range(60):
                 await asyncio.gather(*(_flood(alone, 100) for _ in range(10)))
                 before = before or resident(one) * (number == 5)
             assert resident(one) - before < 20
 
 
-async def _flood(api: Api, size: int) -> None:
-    for _ in range(size):
-        answer = await api.callers[0].post(
+async def _flood(alone: Guarded, size: int) -> None:
+    for number in range(size):
+        answer = await alone.api.callers[0].post(
             "/oauth2/token",
             data={"grant_type": "client_credentials"},
             auth=(uuid4().hex, "wrong"),
             headers={"x-forwarded-for": somewhere()},
         )
         assert answer.status_code in {401, 429}
+        if number % 20 == 0:
+            assert (await alone.attempt(unknown(), at=somewhere())).status_code == 401

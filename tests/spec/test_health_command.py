@@ -2,23 +2,21 @@
 
 import asyncio
 import json
-import sys
 
+import pytest
+from typer.testing import CliRunner
+
+from keyturn.cli.main import app
 from keyturn.web import server
+from support import replicas
 from support.site import running_site
 
 
-async def keyturn(*args: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "import typer; from keyturn.cli.health import health; typer.run(health)",
-        *args,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
+async def keyturn(*args: str, **settings: str) -> tuple[int, str, str]:
+    """Run one command beside the server that it asks."""
+    environ = replicas.settings("postgresql:///nowhere", None, **settings)
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["health", *args], env=environ)
+    return result.exit_code, result.stdout, result.stderr
 
 
 async def test_a_server_that_is_well_is_exit_0():
@@ -53,3 +51,14 @@ async def test_without_settings_or_a_port_it_says_so():
     code, _, err = await keyturn("live", "--config", "/nonexistent.yaml")
     assert code == 2
     assert "nonexistent" in err
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [("127.0.0.2", "127.0.0.2"), ("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("::1", "::1")],
+)
+async def test_the_server_is_asked_where_it_listens(host, asked):
+    bound = {"server__management_host": host, "server__management_port": "1"}
+    code, _, err = await keyturn("live", **bound)
+    assert code == 3
+    assert f"no answer on {asked}:1 " in err

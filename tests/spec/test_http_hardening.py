@@ -130,6 +130,19 @@ async def test_DS_1_a_body_shorter_than_announced_times_out_with_408(site):
     assert (status(answer), body(answer)["error"]) == (408, "request_timeout")
 
 
+async def test_a_caller_who_leaves_while_sending_is_logged_as_gone_and_not_as_wrong(site):
+    seen = len(site.log.text)
+    async with await site.say(post(b"a=1", length=100)):
+        pass
+    async with asyncio.timeout(2):
+        while '"event":"request"' not in site.log.text[seen:]:
+            await asyncio.sleep(0.001)
+    told = site.log.text[seen:]
+    assert '"status":499' in told
+    assert "request_failed" not in told
+    assert '"error"' not in told
+
+
 async def test_DS_1_an_idle_connection_is_closed(site):
     async with await site.say(b"GET /path HTTP/1.1\r\n" + HOST + b"\r\n") as conversation:
         assert status(await conversation.answer()) == 200
@@ -235,6 +248,15 @@ async def test_an_offered_upgrade_is_ignored_and_the_body_is_read(site):
 async def test_DS_5_line_ends_in_a_url_never_reach_a_header(site, path):
     answer = await site.ask(get(path))
     assert "x-evil" not in headers(answer)
+
+
+@pytest.mark.parametrize("end", [b"%0a", b"%0A", b"%0d", b"%00", b"%7f", b"%c2%85", b"%e2%80%a8"])
+async def test_DS_5_a_path_with_a_control_character_is_none_of_ours(site, end):
+    """A pattern that ends in `$` also matches before a last line end."""
+    for path in (b"/path", b"/auth/broken"):
+        answer = await site.ask(get(path + end))
+        assert (status(answer), body(answer)["error"]) == (404, "not_found")
+    assert "path: not printable" in site.log.text
 
 
 @pytest.mark.parametrize("value", [b"a%0d%0aX-Evil:%201", b"a%00", b"a%1f", b"%7f"])

@@ -77,6 +77,7 @@ async def test_IN_2_every_inactive_answer_is_exactly_the_same(api, device):
     claims = claims_of(device.access_token)
     now, ours = int(time.time()), api.operator.keyring.signing
     signed = {
+        "expired just now": {"exp": now},
         "expired": {"exp": now - 3600, "iat": now - 7200},
         "not yet": {"iat": now + 3600, "exp": now + 7200},
         "of another issuer": {"iss": "https://other.example"},

@@ -453,18 +453,20 @@ async def test_JW_5_an_encrypted_token_is_refused(api, forger):
 @pytest.mark.parametrize(
     ("claim", "offset", "detail"),
     [
-        ("exp", -62, "exp: expired"),
+        ("exp", 0, "exp: expired"),
         ("exp", -(10**6), "exp: expired"),
         ("iat", 90, "iat: in the future"),
         ("nbf", 90, "nbf: in the future"),
     ],
 )
-async def test_JW_6_times_are_checked_with_a_minute_s_leeway(api, forger, claim, offset, detail):
+async def test_JW_6_times_are_checked_and_the_end_of_a_token_exactly(
+    api, forger, claim, offset, detail
+):
     token = forger.signed(claims=forger.body(**{claim: int(time.time()) + offset}))
     await is_refused_everywhere(api, token, detail)
 
 
-@pytest.mark.parametrize(("claim", "offset"), [("exp", -30), ("iat", 50), ("nbf", 50)])
+@pytest.mark.parametrize(("claim", "offset"), [("exp", 60), ("iat", 50), ("nbf", 50)])
 async def test_JW_6_inside_the_leeway_a_token_is_good(api, forger, claim, offset):
     token = forger.signed(claims=forger.body(**{claim: int(time.time()) + offset}))
     await is_accepted_everywhere(api, token)

@@ -120,9 +120,8 @@ async def refusal(verifier: AccessTokenVerifier, token: str) -> str:
 async def test_JW_1_a_good_token_is_read(verifier, ended):
     token = await verifier.verify(signing_key().sign(json.dumps(CLAIMS).encode()), API)
     assert (token.sub, token.client_id, token.jti) == (CLAIMS["sub"], "web", "one-token")
-    assert token.scopes == {"orders.read", "profile"}
     assert token.aud == (API, ISSUER)
-    assert (token.iat, token.exp, token.auth_time) == (START, START + 600, START - 30)
+    assert (token.iat, token.exp) == (START, START + 600)
     assert token.claims == CLAIMS
     assert ended.asked == [(CLAIMS["sid"], "one-token")]
 
@@ -130,7 +129,7 @@ async def test_JW_1_a_good_token_is_read(verifier, ended):
 async def test_a_machines_token_has_no_session(verifier, ended):
     claims = without(without(CLAIMS, "sid"), "auth_time") | {"aud": API}
     token = await verifier.verify(signed(claims=claims), API)
-    assert (token.sid, token.auth_time, token.aud) == (None, None, (API,))
+    assert (token.sid, token.aud) == (None, (API,))
     assert ended.asked == [(None, "one-token")]
 
 
@@ -444,20 +443,20 @@ async def test_without_an_audience_nothing_is_good(verifier):
 @pytest.mark.parametrize(
     ("change", "detail"),
     [
-        ({"exp": START - SKEW}, "exp: expired"),
+        ({"exp": START}, "exp: expired"),
         ({"exp": START - 10**6}, "exp: expired"),
         ({"iat": START + SKEW + 1}, "iat: in the future"),
         ({"nbf": START + SKEW + 1}, "nbf: in the future"),
     ],
     ids=["just expired", "long expired", "iat", "nbf"],
 )
-async def test_JW_6_times_are_checked_with_a_minutes_leeway(verifier, change, detail):
+async def test_JW_6_times_are_checked_and_the_end_of_a_token_exactly(verifier, change, detail):
     assert await refusal(verifier, signed(claims=CLAIMS | change)) == detail
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"exp": START - SKEW + 1}, {"iat": START + SKEW}, {"nbf": START + SKEW}],
+    [{"exp": START + 1}, {"iat": START + SKEW}, {"nbf": START + SKEW}],
     ids=["exp", "iat", "nbf"],
 )
 async def test_JW_6_inside_the_leeway_a_token_is_good(verifier, change):
@@ -466,7 +465,7 @@ async def test_JW_6_inside_the_leeway_a_token_is_good(verifier, change):
 
 async def test_a_token_ends_when_the_clock_moves_on(verifier, clock):
     await verifier.verify(GOOD, API)
-    clock.advance(timedelta(seconds=600 + SKEW))
+    clock.advance(timedelta(seconds=600))
     assert await refusal(verifier, GOOD) == "exp: expired"
 
 
@@ -484,12 +483,10 @@ async def test_a_required_claim_is_required(verifier, name):
         ("exp", 1e300),
         ("iat", False),
         ("nbf", "0"),
-        ("auth_time", [0]),
         ("sub", 7),
         ("jti", ["one-token"]),
         ("client_id", {}),
         ("sid", 1),
-        ("scope", ["orders.read"]),
     ],
     ids=repr,
 )

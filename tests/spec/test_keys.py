@@ -293,6 +293,35 @@ async def test_KY_2_a_lead_shorter_than_what_verifiers_may_cache_is_refused_at_s
     assert done.code == 0, done.said
 
 
+async def test_KY_2_a_retired_key_goes_when_nothing_it_signed_can_be_alive(rolling, starts):
+    """The longest access token lives for an hour, and verifiers hear of it three seconds late."""
+    device = await rolling.sign_in(await rolling.person())
+    old = kid_of(device.access_token)
+    await rolling.sql.execute("update signing_keys set since = since - interval '1 hour'")
+    done = await starts.run(rolling.settings, "keys", "rotate", "--now")
+    assert done.code == 0, done.said
+    for minutes, held in ((59, True), (2, False)):
+        await rolling.sql.execute(
+            "update signing_keys set since = since - interval '1 min' * $2 where kid = $1",
+            old,
+            minutes,
+        )
+        done = await starts.run(rolling.settings, "keys", "rotate")
+        assert done.code == 0, done.said
+        assert (old in await states(rolling)) is held, minutes
+        assert await rolling.is_active(device.access_token) or not held
+
+    async def nobody_publishes_it() -> bool:
+        published_by = [{key["kid"] for key in await published(rolling, on)} for on in (0, 1)]
+        return all(old not in kids for kids in published_by)
+
+    assert await eventually(nobody_publishes_it) < 3
+    for on in (0, 1):
+        answer = await rolling.get("/auth/me", on=on, headers=device.bearer)
+        assert await rolling.refusal(answer) == (401, "invalid_token", "kid: unknown")
+    assert (await rolling.refresh(device)).status_code == 200
+
+
 # -- KY-2, KY-7: the master secret is rolled out --------------------------------------------------
 
 
@@ -349,20 +378,21 @@ async def test_KY_4_a_secret_that_others_can_read_stops_the_start(starts, tmp_pa
     path.chmod(0o644)
     done = await starts.run(environ(secrets="", secrets_file=str(path)))
     assert done.code == 2
-    assert f"{path}: mode 0644 is too open; use 0400 or 0600" in done.said
+    modes = "use 0400 or 0600, or 0440 or 0640 for a group"
+    assert f"{path}: mode 0644 is too open; {modes}" in done.said
     assert MASTER.partition(": ")[2] not in done.said
 
 
 @pytest.mark.parametrize("kind", ["secrets", "postgres__url"])
 async def test_KY_4_only_modes_that_keep_others_out_are_accepted(starts, tmp_path, kind):
     text = environ()[f"KEYTURN_{kind.upper()}"]
-    for mode in (0o600, 0o400, 0o640, 0o604, 0o620, 0o602, 0o601, 0o444, 0o777):
+    for mode in (0o600, 0o400, 0o640, 0o440, 0o604, 0o620, 0o602, 0o601, 0o444, 0o777):
         path = tmp_path / f"{mode:o}"
         path.write_text(text)
         path.chmod(mode)
         settings = environ(**{kind: "", f"{kind}_file": str(path)})
         done = await starts.run(settings, "config", "check")
-        good = mode in {0o600, 0o400, 0o640}
+        good = mode in {0o600, 0o400, 0o640, 0o440}
         assert done.code == (0 if good else 2), f"{mode:o}: {done.said}"
 
 

@@ -44,7 +44,7 @@ async def test_a_live_token_is_described_and_nothing_more_is(site):
     assert said["exp"] > said["iat"] >= said["auth_time"] - 1
     assert set(said) == {
         *("active", "token_type", "iss", "sub", "aud", "client_id", "exp", "iat", "jti"),
-        *("sid", "scope", "auth_time", "acr", "amr"),
+        *("sid", "auth_time", "acr", "amr"),
     }
 
 

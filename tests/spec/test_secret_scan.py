@@ -124,7 +124,7 @@ async def day(databases, shared_redis_url, tmp_path_factory) -> AsyncIterator[Da
         for key, text in files.items():
             settings[f"KEYTURN_{key}_FILE"] = secret_file(folder, key.lower(), text)
         try:
-            with replicas.replicas(settings) as started:
+            with replicas.replicas(settings, program=replicas.SERVE) as started:
                 async with api_of(settings, started) as api:
                     lived = Day(api, shared_redis_url)
                     lived.keep("master secret", master.partition(": ")[2])

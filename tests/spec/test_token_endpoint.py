@@ -1,9 +1,18 @@
 """TK-1 to TK-8: POST /oauth2/token (RFC 6749 section 3.2, OAuth 2.1, RFC 8707)."""
 
+from dataclasses import dataclass
+
 import asyncpg
 import pytest
+from starlette.requests import ClientDisconnect
 
-from support.api import APP, OTHER_AUDIENCE, claims_of
+from keyturn.errors import Throttled, Unavailable
+from keyturn.oauth.token import Token
+from keyturn.telemetry.metrics import Metrics
+from keyturn.web.body import BodyLimits
+from keyturn.web.forms import Forms
+from support.api import APP, MACHINE, OTHER_AUDIENCE, claims_of
+from support.asgi import request
 from support.replicas import AUDIENCE
 
 TOKEN = "/oauth2/token"
@@ -35,7 +44,8 @@ async def test_TK_1_only_a_form_is_read(api, path):
     ]
     for body in bodies:
         answer = await caller.post(path, auth=auth, **body)
-        assert await api.refusal(answer) == (400, "invalid_request", "content-type: not a form")
+        refusal = (415, "unsupported_media_type", "content-type: not a form")
+        assert await api.refusal(answer) == refusal
 
 
 async def test_TK_1_a_charset_may_stand_there_and_must_be_utf_8(api):
@@ -83,7 +93,7 @@ async def test_TK_2_a_secret_in_the_url_does_not_authenticate(api):
 
 @pytest.mark.parametrize(
     "name",
-    ["grant_type", "refresh_token", "scope", "resource", "client_id", "client_secret", "anything"],
+    ["grant_type", "refresh_token", "scope", "client_id", "client_secret", "anything"],
 )
 async def test_TK_3_a_parameter_given_twice_is_refused(api, name):
     device = await api.sign_in(await api.person())
@@ -92,7 +102,6 @@ async def test_TK_3_a_parameter_given_twice_is_refused(api, name):
         "refresh_token": device.refresh_token,
         "client_id": "app",
         "scope": "orders.read",
-        "resource": AUDIENCE,
         "client_secret": "x",
         "anything": "x",
     }
@@ -157,6 +166,16 @@ async def test_TK_4_an_error_is_not_kept_either(api):
         await api.callers[0].get("/oauth2/nothing-here"),
     ):
         await api.refusal(answer)
+
+
+async def test_TK_4_without_scopes_there_is_no_member_scope(api):
+    """RFC 6749 section 3.3 has no text for no scopes."""
+    client = await api.client(MACHINE, scopes=[])
+    answer = (await api.token(client, **GRANT)).json()
+    assert set(answer) == {"access_token", "token_type", "expires_in"}
+    assert "scope" not in claims_of(answer["access_token"])
+    said = (await api.form("/oauth2/introspect", "reader", token=answer["access_token"])).json()
+    assert (said["active"], said["sub"], "scope" in said) == (True, client, False)
 
 
 async def test_TK_5_a_grant_nobody_knows(api):
@@ -262,6 +281,39 @@ async def test_TK_8_what_is_asked_for_within_the_list_is_given_exactly(api):
         assert (claims["scope"], claims["aud"]) == (scope, audience)
 
 
+async def resources(api, client, *named, **fields):
+    """Ask for an access token for several resources: `resource` repeated (RFC 8707)."""
+    form = {**fields, "resource": list(named)}
+    if client == "app":
+        return await api.callers[0].post(TOKEN, data={**form, "client_id": client})
+    return await api.callers[0].post(TOKEN, data=form, auth=(client, api.secrets[client]))
+
+
+async def test_TK_8_JW_7_several_resources_are_listed_each_once(api):
+    asked = (OTHER_AUDIENCE, "", AUDIENCE, OTHER_AUDIENCE)
+    answer = await resources(api, "machine", *asked, **GRANT)
+    assert claims_of(answer.json()["access_token"])["aud"] == [OTHER_AUDIENCE, AUDIENCE]
+    device = await api.sign_in(await api.person())
+    fields = {"grant_type": "refresh_token", "refresh_token": device.refresh_token}
+    answer = await resources(api, "app", AUDIENCE, api.issuer, **fields)
+    assert claims_of(answer.json()["access_token"])["aud"] == [AUDIENCE, api.issuer]
+
+
+async def test_TK_8_JW_7_one_resource_too_many_is_refused_with_all_the_others(api):
+    for named in (
+        (AUDIENCE, "https://elsewhere.example.com"),
+        ("https://elsewhere.example.com", AUDIENCE),
+        (f"{AUDIENCE} {OTHER_AUDIENCE}",),
+    ):
+        answer = await resources(api, "machine", *named, **GRANT)
+        detail = "resource: not allowed for this client"
+        assert await api.refusal(answer) == (400, "invalid_target", detail)
+    device = await api.sign_in(await api.person())
+    fields = {"grant_type": "refresh_token", "refresh_token": device.refresh_token}
+    answer = await resources(api, "app", AUDIENCE, OTHER_AUDIENCE, **fields)
+    assert await api.refusal(answer) == (400, "invalid_target", "resource: not granted")
+
+
 async def test_TK_8_a_malformed_scope_is_no_scope(api):
     for scope in (" ", "orders.read  stock.read", " orders.read", 'orders."read', "orders.réad"):
         answer = await api.token("machine", **GRANT, scope=scope)
@@ -305,3 +357,60 @@ async def _token_from(api, door, device, person):
     answer = await api.post(f"/auth/{door}", body, client=device.client_id)
     assert answer.status_code == 200, answer.text
     return answer.json()["accessToken"]
+
+
+# -- what operators see of it --------------------------------------------------------------------
+
+
+def counted(api, result, grant="unsupported"):
+    return api.replicas[0].metric("keyturn_token_requests_total", grant_type=grant, result=result)
+
+
+@pytest.mark.parametrize(
+    ("form", "result"),
+    [
+        (b"grant_type=client_credentials&scope=a&scope=a", "invalid_request"),
+        (b"a=" + b"x" * 16384, "request_too_large"),
+        (None, "unsupported_media_type"),
+    ],
+    ids=["malformed", "large", "no form"],
+)
+async def test_a_request_that_cannot_be_read_is_counted_too(api, form, result):
+    before = counted(api, result)
+    headers = FORM if form else {"content-type": "application/json"}
+    await api.callers[0].post(TOKEN, content=form or b"{}", headers=headers)
+    assert counted(api, result) == before + 1
+
+
+@dataclass(frozen=True)
+class Failing:
+    """An authentication that ends in one way only."""
+
+    failure: Exception
+
+    async def authenticate(self, _request, _form):
+        raise self.failure
+
+
+@pytest.mark.parametrize(
+    ("failure", "result"),
+    [
+        (Throttled("x", retry_after=1), "too_many_requests"),
+        (Unavailable("x"), "temporarily_unavailable"),
+        (RuntimeError("nobody foresaw this"), "server_error"),
+        (ClientDisconnect(), None),
+    ],
+    ids=["429", "503", "500", "nobody is left"],
+)
+async def test_every_answer_is_counted_as_what_it_is(failure, result):
+    metrics, forms = Metrics(), Forms(BodyLimits(100, 1.0))
+    door = Token(forms, Failing(failure), {}, metrics)
+    with pytest.raises(type(failure)):
+        await door.post(request(*FORM.items(), body=(b"grant_type=refresh_token",)))
+    counts = {
+        sample.labels["result"]: sample.labels["grant_type"]
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "keyturn_token_requests_total" and sample.value
+    }
+    assert counts == ({} if result is None else {result: "refresh_token"})

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from keyturn import paths
+from keyturn.clients.registry import Registry
 from keyturn.clock import FixedClock, SystemClock
 from keyturn.db.pool import Database
 from keyturn.keys.keyring import Keyring
@@ -20,6 +21,7 @@ from keyturn.oauth.jwks import Jwks
 from keyturn.oauth.metadata import Metadata, describe, validate
 from keyturn.settings import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
+from keyturn.web.cors import Cors
 from support.keys import POLICY, keyring_of
 
 ISSUER = "https://id.example"
@@ -44,7 +46,7 @@ async def keyring(database_url: str, clock: FixedClock) -> AsyncIterator[Keyring
 
 
 @pytest.fixture
-async def browser(keyring: Keyring) -> AsyncIterator[httpx2.AsyncClient]:
+async def browser(keyring: Keyring, clock: FixedClock) -> AsyncIterator[httpx2.AsyncClient]:
     metadata = Metadata.of(ISSUER, MAX_AGE)
     app = Starlette(
         routes=[
@@ -52,7 +54,7 @@ async def browser(keyring: Keyring) -> AsyncIterator[httpx2.AsyncClient]:
             *(Route(path, metadata.get) for path in METADATA),
         ]
     )
-    transport = httpx2.ASGITransport(app=app)
+    transport = httpx2.ASGITransport(app=Cors(app, Registry(keyring.rotation.database, clock)))
     async with httpx2.AsyncClient(transport=transport, base_url="http://inside:8080") as client:
         yield client
 
@@ -92,7 +94,7 @@ async def test_KY_3_a_document_may_be_kept_and_is_not_sent_twice(browser, path):
 @pytest.mark.parametrize("path", DOCUMENTS)
 async def test_any_page_may_read_a_document_but_not_with_credentials(browser, path):
     answer = await browser.get(path, headers={"Origin": "https://any.example"})
-    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers.get_list("access-control-allow-origin") == ["*"]
     assert "access-control-allow-credentials" not in answer.headers
 
 

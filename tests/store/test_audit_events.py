@@ -8,14 +8,16 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from keyturn.cli.context import open_database
 from keyturn.clock import FixedClock
 from keyturn.db.migrate import migrate
 from keyturn.db.pool import Database
-from keyturn.errors import Unavailable
+from keyturn.errors import InvalidGrant, Unavailable
 from keyturn.jobs.write_audit import SQL, WriteAudit, write_now
 from keyturn.settings import PostgresSettings
 from keyturn.telemetry.audit import Audit, AuditEvent
 from keyturn.telemetry.metrics import Metrics
+from support import replicas
 from support.log_lines import caught_logs
 from support.servers import private_postgres
 
@@ -170,6 +172,20 @@ async def test_a_command_writes_before_it_ends(trail):
     assert len(await trail.rows()) == 1
 
 
+async def test_what_a_command_did_before_it_failed_is_written(trail, database_url, monkeypatch):
+    for name, value in replicas.settings(database_url, None).items():
+        monkeypatch.setenv(name, value)
+
+    async def command():
+        async with open_database(None) as opened:
+            opened.audit.record(AuditEvent(type="session_ended"))
+            raise InvalidGrant("half-way")
+
+    with pytest.raises(InvalidGrant, match="half-way"):
+        await command()
+    assert len(await trail.rows()) == 1
+
+
 async def test_this_month_and_three_more_have_partitions(trail, database_url):
     connection = await asyncpg.connect(database_url)
     tables = "select count(*) from pg_inherits where inhparent = 'audit_events'::regclass"
@@ -202,4 +218,40 @@ async def test_an_event_of_a_month_without_a_partition_is_kept_and_its_month_lef
     row = await trail.database.fetch_row(SQL["make_partitions"], 5)
     assert row["made"] == 1
     assert await connection.fetchval("select count(*) from audit_events_default") == 1
+    await connection.close()
+
+
+HELD = "lock table audit_events_default in access share mode"
+FORBIDDEN = """
+create or replace function make_audit_partitions(ahead integer) returns integer
+language plpgsql as $$ begin raise insufficient_privilege; end $$
+"""
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [(HELD, "LockNotAvailableError"), (FORBIDDEN, "InsufficientPrivilegeError")],
+    ids=["a dump holds the table", "the role may not create tables"],
+)
+async def test_events_are_written_though_no_partition_can_be_made(
+    trail, database_url, trouble, reason
+):
+    connection = await asyncpg.connect(database_url)
+    months = "select tablename from pg_tables where tablename ~ '^audit_events_[0-9]' order by 1"
+    last = (await connection.fetch(months))[-1]["tablename"]
+    await connection.execute(f"drop table {last}")
+    holding = connection.transaction()
+    if trouble == HELD:
+        await holding.start()
+    await connection.execute(trouble)
+    trail.database.session_settings["lock_timeout"] = "20"
+    with caught_logs() as caught:
+        running = asyncio.create_task(trail.writer.run())
+        trail.audit.record(AuditEvent(type="sign_in"))
+        async with asyncio.timeout(5):
+            while not await trail.rows():
+                await asyncio.sleep(0.01)
+        running.cancel()
+    [line] = [one for one in caught.all() if one["event"] == "audit_partitions_not_made"]
+    assert line["reason"] == f"make_partitions: {reason}"
     await connection.close()

@@ -74,7 +74,7 @@ async def test_a_secret_is_shown_once_and_only_when_it_is_made(keyturn):
 async def test_every_option_of_add_reaches_the_client(keyturn):
     words = "add app --name App --session-api --grant refresh_token --scope a --scope b --grace 0"
     words += f" --audience {API} --audience urn:two --origin https://app.example --claim email"
-    words += " --no-rotation --require-dpop --access-token-lifetime 60 --idle-lifetime 70"
+    words += " --access-token-lifetime 60 --idle-lifetime 70"
     definition = (await keyturn.json(*words.split(), "--absolute-lifetime", 80))["definition"]
     assert definition == {
         "id": "app",
@@ -89,15 +89,17 @@ async def test_every_option_of_add_reaches_the_client(keyturn):
         "claims": ["email"],
         "introspects": [],
         "grace": 0,
-        "rotation": False,
-        "require_dpop": True,
+        "rotation": True,
+        "require_dpop": False,
         "access_token_lifetime": 60,
         "idle_lifetime": 70,
         "absolute_lifetime": 80,
     }
     reader = await keyturn.json(
-        "add", "reader", "--introspects", API, "--auth-method", "client_secret_post"
-    )
+        "add", "reader", "--introspects", API, "--auth-method", "client_secret_post",
+        "--no-rotation",
+    )  # fmt: skip
+    assert not reader["definition"]["rotation"]
     assert reader["definition"]["introspects"] == [API]
     assert reader["definition"]["auth_method"] == "client_secret_post"
 

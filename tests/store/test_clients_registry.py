@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from keyturn.clients.registry import CHANNEL, MAX_AGE, Registry
+from keyturn.clients.registry import CHANNEL, MAX_AGE, MOST_STALE, Registry
 from keyturn.clock import FixedClock, SystemClock
 from keyturn.db.listen import Listener
 from keyturn.db.pool import Database
@@ -216,13 +216,28 @@ async def test_first_party_clients_and_origins_are_those_of_active_clients(still
     await still.add()
     registry = still.registry
     assert [client.id for client in await registry.first_party()] == ["another", "web"]
-    assert await registry.permits_origin(SITE)
-    assert not await registry.permits_origin("https://evil.example")
-    assert not await registry.permits_origin("null")
+    assert registry.last_origins == {SITE, "https://other.example"}
     await still.administration.disable("web")
     registry.invalidate()
     assert [client.id for client in await registry.first_party()] == ["another"]
-    assert not await registry.permits_origin(SITE)
+    assert registry.last_origins == {"https://other.example"}
+
+
+async def test_what_the_last_copy_says_costs_no_read_however_old_it_is(still):
+    registry = still.registry
+    assert registry.last_origins is None
+    await still.add(WEB, origins=[SITE])
+    assert await registry.get("web") is not None
+    await still.administration.disable("web")
+    reads(still)
+    registry.clock.ticks += 10 * MOST_STALE
+    assert registry.last_active("web").id == "web"
+    assert [client.id for client in registry.last_first_party] == ["web"]
+    assert registry.last_origins == {SITE}
+    assert still.database.watch.statements == []
+    registry.invalidate()
+    assert await registry.get("web") is None
+    assert (registry.last_active("web"), registry.last_origins) == (None, frozenset())
 
 
 async def test_while_it_runs_no_caller_ever_waits_for_a_read(clients):

@@ -1,5 +1,6 @@
 """Ending sessions in the large: every one that is meant, and only those."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import pytest
 
 from keyturn.clock import SystemClock
 from keyturn.configuration import load_settings
+from keyturn.errors import Unavailable
 from keyturn.parts import Parts
 from keyturn.sessions import end
 from support import replicas
@@ -64,3 +66,41 @@ async def test_ending_the_sessions_of_a_user_is_audited_one_by_one(parts, connec
     assert {(one.user_id, one.client_id) for one in events} == {(EVA, "web")}
     assert len({one.session_id for one in events}) == 200
     assert await connection.fetchval(LIVE) == 0
+
+
+@pytest.fixture
+async def impatient(database_url, monkeypatch):
+    """Parts that wait for a lock for a moment only, and try again at once."""
+    monkeypatch.setattr(end, "PAUSES", (0, 0, 0))
+    environ = replicas.settings(database_url, None) | {"KEYTURN_POSTGRES__LOCK_TIMEOUT": "0.05"}
+    parts = Parts.of(load_settings(environ), SystemClock())
+    yield parts
+    await parts.close()
+
+
+async def test_a_part_of_a_sweep_whose_rows_are_held_is_tried_again(impatient, connection):
+    async with connection.transaction():
+        await connection.execute("select from sessions limit 1 for update")
+        sweeping = asyncio.create_task(impatient.ending.all_before(NOON + timedelta(days=1)))
+        async with asyncio.timeout(5):
+            while not failed_statements(impatient):
+                await asyncio.sleep(0.005)
+    assert await sweeping == 350
+    assert await connection.fetchval(REVOKED) == 350
+
+
+async def test_a_sweep_that_fails_is_audited_with_what_it_ended(impatient, connection):
+    async with connection.transaction():
+        await connection.execute("select from sessions order by id desc limit 1 for update")
+        with pytest.raises(Unavailable, match="end_some_before: LockNotAvailableError"):
+            await impatient.ending.all_before(NOON + timedelta(days=1))
+    assert failed_statements(impatient) == 4
+    ended = await connection.fetchval(REVOKED)
+    assert 0 < ended < 350
+    [event] = [one.event for one in impatient.audit.take(10)]
+    assert (event.result, event.detail["ended"]) == ("failed", ended)
+
+
+def failed_statements(parts):
+    name = "keyturn_db_errors_total"
+    return parts.metrics.registry.get_sample_value(name, {"kind": "statement"}) or 0

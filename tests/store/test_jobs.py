@@ -17,9 +17,11 @@ from keyturn.db.queries import Query
 from keyturn.errors import Unavailable
 from keyturn.jobs.leader import SILENCE, Leadership
 from keyturn.jobs.purge import Purge, Purged
-from keyturn.sessions.purge import SQL
+from keyturn.keys.rotation import LOCK
+from keyturn.sessions.purge import purge_expired
 from keyturn.settings import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
+from support.keys import rotation_of
 from support.servers import private_postgres
 
 SECRETS = "1: Zt4q8vN2xK7mB1cR5wL9pD3fH6jS0aUe-YgTbQkVnXo"
@@ -149,15 +151,15 @@ async def test_a_process_whose_clock_is_years_ahead_deletes_nothing_that_lives(d
     assert await remaining(database) == {live}
 
 
-async def test_a_purge_finds_its_sessions_by_the_primary_key(database):
-    floor = opaque.session_id_floor(datetime.now(UTC))
-    query = SQL["purge_expired"].sql.replace("$1", f"'{floor}'").replace("$2", "1000")
-    async with database.transaction() as tx:
-        await tx.fetch_row(Query("test", "", "select set_config('enable_seqscan', 'off', true)"))
-        plan = await tx.fetch(Query("test", "", f"explain {query}"))
-    text = "\n".join(row[0] for row in plan)
-    assert "Index Scan using sessions_pkey" in text
-    assert f"Index Cond: (id < '{floor}'" in text
+async def test_a_purge_goes_on_where_its_last_batch_ended(database):
+    """Deleted rows stay in the index while anybody's snapshot is older; nobody walks them again."""
+    for hours in (9, 8, 7):
+        await add_session(database, timedelta(hours=-hours))
+    walk = purge_expired(database, datetime.now(UTC), 2)
+    assert await anext(walk) == 2
+    behind = await add_session(database, timedelta(hours=-10))
+    assert [deleted async for deleted in walk] == [1, 0]
+    assert await remaining(database) == {behind}
 
 
 async def test_a_purge_steps_over_sessions_that_somebody_holds(database):
@@ -187,3 +189,13 @@ async def test_the_command_purges_and_says_how_much(database, database_url):
     said, _ = await process.communicate()
     assert process.returncode == 0
     assert json.loads(said) == {"sessions": 1, "revocations": 0}
+
+
+async def test_a_look_at_keys_that_are_as_they_should_be_waits_for_nobody(database, database_url):
+    """Each replica looks every few seconds: one statement, and no lock unless there is work."""
+    rotation = rotation_of(database)
+    assert await rotation.run_due()
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("select pg_advisory_lock($1)", LOCK)
+    assert await rotation.run_due() == ()
+    await connection.close()

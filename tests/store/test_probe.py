@@ -1,7 +1,11 @@
 """The probe against real servers: what `/health/dependencies` will say."""
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
 from keyturn.cache.client import Cache
-from keyturn.clock import SystemClock
+from keyturn.clock import Clock, FixedClock, SystemClock
 from keyturn.db.pool import Database
 from keyturn.jobs.probe import Probe
 from keyturn.settings import PostgresSettings, RedisSettings
@@ -9,11 +13,11 @@ from keyturn.telemetry.metrics import Metrics
 from keyturn.telemetry.vitals import Vitals
 
 
-def a_probe(postgres: str, redis: str | None) -> Probe:
-    clock, metrics = SystemClock(), Metrics()
+def a_probe(postgres: str, redis: str | None, clock: Clock | None = None) -> Probe:
+    clock, metrics = clock or SystemClock(), Metrics()
     database = Database(PostgresSettings(url=postgres), metrics)
     cache = Cache(RedisSettings(url=redis), metrics, clock)
-    return Probe(database, cache, Vitals(clock, metrics), metrics)
+    return Probe(database, cache, Vitals(clock, metrics, lambda: True), metrics)
 
 
 async def closed(probe: Probe) -> None:
@@ -45,3 +49,25 @@ async def test_a_cache_nobody_configured_is_not_asked(database_url):
     await probe.ask()
     await closed(probe)
     assert list(probe.vitals.dependencies) == ["postgres"]
+
+
+class Late(FixedClock):
+    """A clock that is six seconds further each time it is read."""
+
+    def now(self) -> datetime:
+        self.advance(timedelta(seconds=6))
+        return self.at
+
+
+@pytest.mark.parametrize(
+    ("kind", "ahead", "skew"),
+    [(FixedClock, -3600, 3600), (FixedClock, 3600, -3600), (Late, 91, -100)],
+    ids=["behind", "ahead", "half of the way there and back"],
+)
+async def test_rel_6_the_process_says_how_far_its_clock_is_from_the_database_s(
+    database_url, kind, ahead, skew
+):
+    probe = a_probe(database_url, None, kind(datetime.now(UTC) + timedelta(seconds=ahead)))
+    await probe.ask()
+    await closed(probe)
+    assert abs(probe.metrics.clock_skew._value.get() - skew) < 2.5

@@ -4,6 +4,7 @@ Every rule is tried in both places: a limit that holds only while Redis is there
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -224,6 +225,18 @@ async def test_memory_is_bounded_in_the_process(place):
     for number in range(3000):
         await place.attempt(f"{number}@example.com")
     assert len(place.throttle._memory._counters) == 1000
+
+
+@IN_MEMORY
+async def test_rl_3_no_flood_makes_the_process_forget_whom_it_delays(place):
+    """Names of clients cost nothing to invent; accounts and addresses are limited altogether."""
+    await place.attempts(5)
+    for number in range(3000):
+        with contextlib.suppress(Throttled):
+            await place.throttle.client_failed(f"client {number}", ELSEWHERE)
+        await place.attempt(f"{number}@example.com", f"2001:db8:0:{number:x}::1")
+    assert await place.attempt() == "wait 1"
+    assert len(place.throttle._memory_of_clients._counters) == LIMITS.memory_keys
 
 
 async def test_a_flood_of_names_leaves_no_more_keys_than_the_global_limit_admits(place):

@@ -1,7 +1,9 @@
 """The `users` table on a real PostgreSQL: one account for a person, closed for good, with races."""
 
 import asyncio
+import time
 import unicodedata
+from collections import Counter
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -238,6 +240,39 @@ async def test_cr_3_a_flood_of_sign_ins_is_turned_away_and_not_counted_as_failur
         assert refused, "the queue never filled"
         assert {type(refusal) for refusal in refused} == {Unavailable}
         assert (await rooms.authenticator.authenticate(ADA, PASSWORD, HERE)).user.email == ADA
+
+
+async def test_cr_3_one_person_has_one_new_password_hashed_at_a_time(rooms, ada):
+    """Each is argon2 work in a queue that all sign-ins share."""
+    own = (await rooms.sign_in(ADA, PASSWORD)).session.id
+    asked = [rooms.accounts.change_password(ada.id, NEW, own) for _ in range(70)]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert Counter(type(result) for result in results) == {int: 1, Throttled: 69}
+    assert {one.retry_after for one in results if isinstance(one, Throttled)} == {1}
+    given_up = asyncio.create_task(rooms.accounts.change_password(ada.id, NEW, own))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.gather(given_up, return_exceptions=True)
+    assert await rooms.accounts.change_password(ada.id, NEW, own) == 0
+
+
+async def test_cr_4_every_refusal_takes_as_long_as_the_dearest_imported_hash(rooms, ada, sql):
+    disabled = await rooms.accounts.add(NewUser("bob@example.com"))
+    await _store_hash(sql, disabled.id, bcrypt.using(rounds=4).hash(PASSWORD))
+    await rooms.accounts.disable(disabled.id)
+    await rooms.accounts.add(NewUser("without@example.com"))
+    rooms.passwords._floor.raise_to(floor := 0.3)
+
+    async def refused(email: str, password: str) -> float:
+        began = time.perf_counter()
+        with pytest.raises(InvalidCredentials):
+            await rooms.authenticator.authenticate(email, password, HERE)
+        return time.perf_counter() - began
+
+    attempts = [(ADA, NEW), ("bob@example.com", PASSWORD), ("without@example.com", PASSWORD)]
+    attempts += [("nobody@example.com", PASSWORD), ("malformed", PASSWORD)]
+    taken = await asyncio.gather(*(refused(*attempt) for attempt in attempts))
+    assert min(taken) >= floor
 
 
 # Hashes that are replaced

@@ -21,9 +21,11 @@ ADA, PASSWORD = "Ada@Example.com", "correct horse"
 CHEAP_HASH = bcrypt.using(rounds=4).hash(PASSWORD)
 
 
-async def run(database_url: str, *args: str, stdin: str | bytes = "") -> tuple[int, str, str]:
+async def run(
+    database_url: str, *args: str, stdin: str | bytes = "", **more: str
+) -> tuple[int, str, str]:
     """Run one command; return its exit code and what it printed."""
-    environment = {
+    environment = more | {
         "KEYTURN_ISSUER": "https://id.example",
         "KEYTURN_POSTGRES__URL": database_url,
         "KEYTURN_SECRETS": "1: Xq7vT2mLr9BzKc4NwYs8HdPf3GjUe6Ra",
@@ -66,6 +68,21 @@ async def test_a_generated_password_is_printed_once_and_signs_in(users, database
         person = await rooms.authenticator.authenticate(ADA, added["password"], HERE)
     assert str(person.user.id) == added["id"]
     assert added["password"] not in (await users("list", "--json"))[1]
+
+
+async def test_a_generated_password_is_printed_even_when_the_audit_trail_cannot_be_written(
+    users, database_url, sql
+):
+    """The account is there by then: unprinted, its password would be lost for good."""
+    async with sql.transaction():
+        await sql.execute("lock table audit_events in access exclusive mode")
+        for args in (("add", ADA, "--json"), ("set-password", ADA, "--json")):
+            code, out, err = await users(*args, KEYTURN_POSTGRES__LOCK_TIMEOUT="0.02")
+            assert code == 3
+            assert "write: LockNotAvailableError" in err
+            password = json.loads(out)["password"]
+            async with people(database_url) as rooms:
+                await rooms.authenticator.authenticate(ADA, password, HERE)
 
 
 async def test_a_password_comes_from_stdin_or_a_prompt_and_is_not_echoed(users, database_url):

@@ -33,7 +33,7 @@ from keyturn.clients.rules import Limits
 from keyturn.clock import SystemClock
 from keyturn.configuration import load_settings
 from keyturn.sessions.lifetimes import Lifetimes
-from keyturn.sessions.start import SessionRequest, Starter
+from keyturn.sessions.start import SessionRequest
 from keyturn.users.model import NewUser
 from support.replicas import AUDIENCE, ORIGIN, Replica
 
@@ -347,9 +347,6 @@ class Api:
         parts.registry.invalidate()
         client = await parts.registry.get(client_id)
         assert client is not None
-        starter = Starter(
-            parts.database, parts.codec, parts.revocations, parts.metrics, parts.clock, 100
-        )
         day = timedelta(days=1)
         request = {
             "user_id": person.id,
@@ -359,7 +356,7 @@ class Api:
             "lifetimes": Lifetimes(absolute=day, idle=day, remembered=None),
             "proof_time": await self.sql.fetchval("select now()"),
         }
-        started = await starter.start(SessionRequest(**{**request, **changes}))
+        started = await parts.starter.start(SessionRequest(**{**request, **changes}))
         return SignedIn(client_id, "", started.refresh_token, started.session.id)
 
     # -- the database, where a test would have to wait --------------------------------------

@@ -93,7 +93,7 @@ async def disturbed(
         behind = []
         for target, is_postgres in ((socket_of(database.url), True), (socket_of(cache.url), False)):
             for _ in range(count):
-                wire = Proxy.to(target, postgres=is_postgres)
+                wire = Proxy.to(target, postgres=is_postgres, redis=not is_postgres)
                 behind.append(await stack.enter_async_context(wire))
         wires, redis_wires = behind[:count], behind[count:]
         environs = [through(*pair, **settings) for pair in zip(wires, redis_wires, strict=True)]

@@ -101,6 +101,7 @@ async def people(
     audit = Audit(clock, metrics, 1000)
     revocations = Revocations(database, RevocationCache(cache, clock, ISSUER, 2.0), metrics, clock)
     codec = RefreshTokenCodec(secrets)
+    ending = Ending(database, codec, revocations, audit, metrics)
     pool = HashPool(passwords, metrics, clock)
     hasher = Passwords(passwords, pool)
     limits = Throttle(cache, throttle or ThrottleSettings(), secrets, ISSUER, metrics, clock)
@@ -109,11 +110,9 @@ async def people(
             database=database,
             passwords=hasher,
             throttle=limits,
-            accounts=Accounts(
-                database, hasher, Ending(database, codec, revocations, audit, metrics), audit
-            ),
+            accounts=Accounts(database, hasher, ending, audit),
             authenticator=Authenticator(database, hasher, limits, metrics, audit),
-            starter=Starter(database, codec, revocations, metrics, clock, max_per_user=100),
+            starter=Starter(database, codec, ending, clock, max_per_user=100),
             active=ActiveSessions(database),
             audit=audit,
             metrics=metrics,

@@ -20,7 +20,7 @@ from keyturn.db.queries import Query
 from keyturn.parts import Parts
 from keyturn.sessions.lifetimes import Lifetimes
 from keyturn.sessions.model import Started
-from keyturn.sessions.start import SessionRequest, Starter
+from keyturn.sessions.start import SessionRequest
 from keyturn.web.responses import error_handlers
 from support import replicas
 from support.replicas import AUDIENCE
@@ -80,10 +80,7 @@ class Protocol:
         """Start a session; return it and its first access token."""
         client = await self.client(client_id)
         parts = self.parts
-        starter = Starter(
-            parts.database, parts.codec, parts.revocations, parts.metrics, parts.clock, 100
-        )
-        started = await starter.start(
+        started = await parts.starter.start(
             SessionRequest(
                 user_id=self.user_id,
                 client=client,

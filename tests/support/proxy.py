@@ -1,7 +1,8 @@
 """A TCP proxy in front of a server's Unix socket: it holds, delays and cuts, and reads along.
 
 Towards PostgreSQL it knows which statements pass (`statements`, by their text, as often as they
-were executed), so that a test can tell what one request costs without asking the database.
+were executed), towards Redis which commands (`commands`, by their words), so that a test can tell
+what one request costs without asking the server.
 """
 
 import asyncio
@@ -57,17 +58,51 @@ class Dialogue:
             self.statements[first.decode()] += 1
 
 
+@dataclass(slots=True)
+class Commands:
+    """What one client of Redis says: arrays of words, as every driver sends them."""
+
+    commands: Counter[tuple[bytes, ...]]
+    _unread: bytes = b""
+
+    def hear(self, data: bytes) -> None:
+        """Read on."""
+        self._unread += data
+        while (end := self._next()) is not None:
+            self._unread = self._unread[end:]
+
+    def _next(self) -> int | None:
+        """Count the first command, if all of it is there, and return where it ends."""
+        count, at = self._number(0)
+        words = []
+        for _ in range(count):
+            length, start = self._number(at)
+            at = start + length + 2
+            words.append(self._unread[start : start + length])
+        if not words or at > len(self._unread):
+            return None
+        self.commands[tuple(words)] += 1
+        return at
+
+    def _number(self, at: int) -> tuple[int, int]:
+        """Return the number of the line `*3` or `$5` that begins at `at`, and where that ends."""
+        end = self._unread.find(b"\r\n", at)
+        return (0, len(self._unread) + 1) if end < 0 else (int(self._unread[at + 1 : end]), end + 2)
+
+
 @dataclass(eq=False)
 class Proxy:
     """Passes bytes between clients on a loopback port and the Unix socket `target`."""
 
     target: str
     postgres: bool = False
+    redis: bool = False
     port: int = 0
     delay: float = 0.0
     """Seconds each piece of an answer arrives later."""
     connections: int = 0
     statements: Counter[str] = field(default_factory=Counter)
+    commands: Counter[tuple[bytes, ...]] = field(default_factory=Counter)
     held: Counter[Way] = field(default_factory=Counter)
     """Connections on which something is being held back now."""
     _gates: dict[Way, asyncio.Event] = field(
@@ -78,9 +113,11 @@ class Proxy:
 
     @classmethod
     @asynccontextmanager
-    async def to(cls, target: str, *, postgres: bool = False) -> AsyncIterator["Proxy"]:
+    async def to(
+        cls, target: str, *, postgres: bool = False, redis: bool = False
+    ) -> AsyncIterator["Proxy"]:
         """Listen, and pass everything on to the socket `target`."""
-        proxy = cls(target, postgres)
+        proxy = cls(target, postgres, redis)
         await proxy.mend()
         try:
             yield proxy
@@ -126,9 +163,8 @@ class Proxy:
         try:
             behind, forth = await asyncio.open_unix_connection(self.target)
             writers.append(forth)
-            dialogue = Dialogue(self.statements) if self.postgres else None
             await asyncio.gather(
-                self._pass_on(reader, forth, "questions", dialogue),
+                self._pass_on(reader, forth, "questions", self._ear()),
                 self._pass_on(behind, writer, "answers", None),
             )
         except (OSError, asyncio.CancelledError):
@@ -138,16 +174,21 @@ class Proxy:
                 one.transport.abort()
             self._passing.discard(task)
 
+    def _ear(self) -> Dialogue | Commands | None:
+        if self.postgres:
+            return Dialogue(self.statements)
+        return Commands(self.commands) if self.redis else None
+
     async def _pass_on(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         way: Way,
-        dialogue: Dialogue | None,
+        ear: Dialogue | Commands | None,
     ) -> None:
         while data := await reader.read(65536):
-            if dialogue is not None:
-                dialogue.hear(data)
+            if ear is not None:
+                ear.hear(data)
             if way == "answers" and self.delay:
                 await asyncio.sleep(self.delay)
             await self._pass_gate(way)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import httpx2
 
+from support import starts
+
 ISSUER = "http://localhost:8080"
 AUDIENCE = "https://api.example.com"
 ORIGIN = "https://app.example.com"
@@ -34,7 +36,7 @@ GENEROUS = {
 class Replica:
     """One server process and where it answers; its log is a file, as a collector would keep it."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | starts.Launched
     log: Path
     url: str = ""
     management_url: str = ""
@@ -107,29 +109,35 @@ def settings(database_url: str, redis_url: str | None, **changes: str) -> dict[s
 
 
 SERVE = ("-m", "keyturn", "serve")
-INHERITED = ("PATH", "PYTHONPATH")
+"""What an operator's supervisor runs, to the letter."""
 
 
-def start(environ: Mapping[str, str], program: Sequence[str] = SERVE) -> Replica:
-    """Start one server process; it is not ready yet. `program` is what Python is to run."""
+def start(environ: Mapping[str, str], program: Sequence[str] | None = None) -> Replica:
+    """Start one server process; it is not ready yet.
+
+    Forked from the loaded program, unless `program` says what a new Python is to run.
+    """
     log = Path(tempfile.mkstemp(prefix="keyturn-replica-", suffix=".log")[1])
+    if program is None:
+        return Replica(starts.shared().launch(environ, log), log, environ=environ)
+    inherited = {name: os.environ[name] for name in starts.NEEDED if name in os.environ}
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, *program],
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            # PYTHONPATH: a run of the tests may be pointed at another copy of the source.
-            env={name: os.environ[name] for name in INHERITED if name in os.environ}
-            | dict(environ),
+            env=inherited | dict(environ),
         )
     return Replica(process, log, environ=environ)
 
 
 @contextmanager
-def replicas(environ: Mapping[str, str], count: int = 1) -> Iterator[list[Replica]]:
+def replicas(
+    environ: Mapping[str, str], count: int = 1, program: Sequence[str] | None = None
+) -> Iterator[list[Replica]]:
     """Run `count` servers on the same settings and end them with the block."""
-    started = [start(environ) for _ in range(count)]
+    started = [start(environ, program) for _ in range(count)]
     try:
         for one in started:
             one.wait_until_ready()

@@ -97,6 +97,11 @@ class Process:
         name = "keyturn_revocation_cache_lookups_total"
         return self.metrics.registry.get_sample_value(name, {"result": result}) or 0.0
 
+    def copies(self, result: str) -> float:
+        """The metric of the copier's rounds by result."""
+        name = "keyturn_revocation_copies_total"
+        return self.metrics.registry.get_sample_value(name, {"result": result}) or 0.0
+
 
 @asynccontextmanager
 async def process(

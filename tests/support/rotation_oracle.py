@@ -275,18 +275,24 @@ class Oracle:
         )
 
     def log_out(self, ask: Ask) -> bool:
-        """End the session if `ask.text` is any generation of it; whether it was recognised."""
+        """End the session if `ask.text` is any generation of it; whether it was recognised.
+
+        Of a session that is over nobody asks which generation: there is nothing left to end.
+        """
         wire = parse(ask.text)
         row = self.record
         if wire is None or row is None or wire.key_id not in ask.secrets:
             return False
         if wire.tag != tag_of(wire, ask.terms.client_id, ask.secrets[wire.key_id]):
             return False
+        if wire.expires_at < unix_milliseconds(ask.process_now):
+            return False
+        if row.revoke_reason is not None or ask.now >= row.expires_at:
+            return True
         ours = self.lineage.position(wire, row.generation + 1)
         if ours is None or row.generation - ours > MOST_STEPS:
             return False
-        if row.revoke_reason is None and ask.now < row.expires_at:
-            self.record = replace(row, revoke_reason="logout")
+        self.record = replace(row, revoke_reason="logout")
         return True
 
 

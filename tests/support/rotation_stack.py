@@ -171,8 +171,8 @@ class Replica:
             issuer=ISSUER,
             default_grace=DEFAULT_GRACE,
         )
-        starter = Starter(database, codec, revocations, metrics, clock, max_per_user=100)
         ending = Ending(database, codec, revocations, audit, metrics)
+        starter = Starter(database, codec, ending, clock, max_per_user=100)
         return cls(database, rotations, watch, metrics, audit, rotation, starter, ending)
 
     def with_secrets(self, secrets: Mapping[int, bytes]) -> "Replica":

@@ -32,11 +32,6 @@ ISSUER = "https://id.example"
 PATIENCE = 5.0
 
 
-@dataclass(frozen=True)
-class UsableKeys:
-    is_usable: bool = True
-
-
 @dataclass
 class Doors:
     """A form, the path as the server sees it, something slow, something broken."""
@@ -158,12 +153,12 @@ async def running_site(**settings: object) -> AsyncIterator[RunningSite]:
 
 def _start(limits: ServerSettings, caught: LogLines) -> RunningSite:
     clock, metrics = SystemClock(), Metrics()
-    vitals, writer = Vitals(clock, metrics), LineWriter(caught.out)
+    vitals, writer = Vitals(clock, metrics, lambda: True), LineWriter(caught.out)
     address = ClientAddress(limits.trusted_proxies)
     doors = Doors(Forms(BodyLimits(limits.max_form_bytes, limits.body_timeout)))
     public = Starlette(routes=doors.routes(), exception_handlers=error_handlers())
     management = Starlette(
-        routes=_management_routes(Health(vitals, UsableKeys(), clock), metrics),
+        routes=_management_routes(Health(vitals, clock), metrics),
         exception_handlers=error_handlers(),
     )
     ready, drained, flushed, refused = asyncio.Event(), asyncio.Event(), asyncio.Event(), []

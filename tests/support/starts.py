@@ -2,22 +2,35 @@
 
 The program is loaded once, in a process of its own, and forked for each start: everything after
 loading is what an operator's start does, for a tenth of the time. `python starts.py` reads one
-JSON line for each start, `[command, environ]`, and answers each with a line.
+JSON line for each request and answers each with a line:
+
+    ["run", command, environ]            its exit code and what it said, at its end
+    ["launch", command, environ, log]    its process id, at once
+    ["reap", pid]                        the exit code of a launched one that has ended
 """
 
-import asyncio
+import atexit
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
+from asyncio import to_thread
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 PATIENCE = 15
 """Seconds after which a start that was not refused is ended by SIGALRM."""
+
+SERVE = ("serve",)
+NEEDED = ("PATH", "PYTHONPATH")
+"""Of the environment; PYTHONPATH, as a run of the tests may be pointed at another source."""
 
 
 @dataclass(frozen=True)
@@ -33,51 +46,116 @@ class Starts:
     """The loaded program."""
 
     process: "subprocess.Popen[str]"
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def load(cls) -> "Starts":
+        """Load it; `close` ends it, and whatever it launched."""
+        return cls(
+            subprocess.Popen(
+                [sys.executable, __file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={name: os.environ[name] for name in NEEDED if name in os.environ},
+                text=True,
+            )
+        )
 
     @classmethod
     @contextmanager
     def loaded(cls) -> "Iterator[Starts]":
         """Load it, and let it go at the end of the block."""
-        with subprocess.Popen(
-            [sys.executable, __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={"PATH": os.environ["PATH"]},
-            text=True,
-        ) as process:
-            yield cls(process)
-            assert process.stdin is not None
-            process.stdin.close()
+        loaded = cls.load()
+        try:
+            yield loaded
+        finally:
+            loaded.close()
+
+    def close(self) -> None:
+        """Let it go."""
+        self.process.communicate()
 
     async def run(self, environ: Mapping[str, str], *command: str) -> Start:
         """Run one command (default: `serve`) to its end."""
-        return await asyncio.to_thread(self._ask, [list(command or ("serve",)), dict(environ)])
+        return Start(*await to_thread(self.ask, "run", list(command or SERVE), dict(environ)))
 
-    def _ask(self, question: list[object]) -> Start:
+    def launch(self, environ: Mapping[str, str], log: Path, *command: str) -> "Launched":
+        """Start one command, which writes to the end of `log`."""
+        wanted = {"PATH": os.environ["PATH"], **environ}
+        return Launched(self, self.ask("launch", list(command or SERVE), wanted, str(log)))
+
+    def ask(self, *question: Any) -> Any:
+        """Send one request and return its answer."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(question) + "\n")
-        self.process.stdin.flush()
-        return Start(*json.loads(self.process.stdout.readline()))
+        with self._turn:
+            self.process.stdin.write(json.dumps(question) + "\n")
+            self.process.stdin.flush()
+            return json.loads(self.process.stdout.readline())
 
 
-def _start(command: Sequence[str], environ: Mapping[str, str]) -> tuple[int, str]:
-    with tempfile.TemporaryFile() as output:
-        child = os.fork()
-        if not child:
-            os.environ.clear()
-            os.environ.update(environ)
-            os.dup2(output.fileno(), 1)
-            os.dup2(output.fileno(), 2)
-            # The default action: the start ends here, whatever it is waiting for.
-            signal.alarm(PATIENCE)
-            _run(command)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        output.seek(0)
-        return code, output.read().decode(errors="replace")
+class Launched:
+    """A running command, as `subprocess.Popen` shows one."""
+
+    def __init__(self, starts: Starts, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._starts = starts
+        self._end = os.pidfd_open(pid)  # readable once it has ended; never somebody else's
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while it runs."""
+        return self._ended_within(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code; raise `TimeoutExpired` when that takes longer."""
+        code = self._ended_within(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired("keyturn", timeout or 0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def _ended_within(self, seconds: float | None) -> int | None:
+        if self.returncode is None and select.select([self._end], [], [], seconds)[0]:
+            self.returncode = self._starts.ask("reap", self.pid)
+            os.close(self._end)
+        return self.returncode
 
 
-def _run(command: Sequence[str]) -> None:
+_shared: list[Starts] = []
+
+
+def shared() -> Starts:
+    """Return the program that was loaded once for all servers of this process."""
+    if not _shared:
+        _shared.append(Starts.load())
+        atexit.register(_shared[0].close)
+    return _shared[0]
+
+
+def _fork(command: Sequence[str], environ: Mapping[str, str], output: int, alarm: int = 0) -> int:
+    child = os.fork()
+    if not child:
+        # The default action: the start ends then, whatever it is waiting for.
+        signal.alarm(alarm)
+        os.environ.clear()
+        os.environ.update(environ)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        _become(command)
+    return child
+
+
+def _become(command: Sequence[str]) -> None:
     """Become `keyturn` with these arguments; never returns."""
     from keyturn.cli.main import run
 
@@ -94,9 +172,39 @@ def _run(command: Sequence[str]) -> None:
         os._exit(code)
 
 
+def _run(command: Sequence[str], environ: Mapping[str, str]) -> tuple[int, str]:
+    with tempfile.TemporaryFile() as output:
+        child = _fork(command, environ, output.fileno(), PATIENCE)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        output.seek(0)
+        return code, output.read().decode(errors="replace")
+
+
+def _launch(command: Sequence[str], environ: Mapping[str, str], log: str) -> int:
+    output = os.open(log, os.O_WRONLY | os.O_APPEND)
+    try:
+        return _fork(command, environ, output)
+    finally:
+        os.close(output)
+
+
+def _reap(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
 if __name__ == "__main__":
     import keyturn.app
     import keyturn.cli.main  # noqa: F401
 
+    answers = {"run": _run, "launch": _launch, "reap": _reap}
+    launched = set[int]()
     for line in sys.stdin:
-        print(json.dumps(_start(*json.loads(line))), flush=True)
+        kind, *rest = json.loads(line)
+        answer = answers[kind](*rest)
+        if kind == "launch":
+            launched.add(answer)
+        elif kind == "reap":
+            launched.discard(rest[0])
+        print(json.dumps(answer), flush=True)
+    for pid in launched:
+        os.kill(pid, signal.SIGKILL)

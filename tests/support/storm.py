@@ -11,8 +11,8 @@ import redis.asyncio
 
 from keyturn.dev.valkey import ValkeyServer
 from keyturn.errors import CacheUnavailable
+from support.proxy import Proxy
 from support.revoking import INTERVAL, KEY, Process
-from support.wire import Wire
 
 BOUND = 2.5
 """Seconds after which nothing revoked may be accepted."""
@@ -23,7 +23,7 @@ class Storm:
     """`leader` copies, `wired` revokes through a wire that is cut, `checker` asks all the time."""
 
     valkey: ValkeyServer
-    wire: Wire
+    wire: Proxy
     seed: int
     leader: Process = None  # type: ignore[assignment]
     checker: Process = None  # type: ignore[assignment]
@@ -90,7 +90,7 @@ class Storm:
                 await fault(chance.uniform(0.1, 1.5))
 
     async def _cut(self, seconds: float) -> None:
-        await self.wire.cut()
+        await self.wire.refuse()
         await asyncio.sleep(seconds)
         await self.wire.mend()
 

@@ -22,10 +22,7 @@ from keyturn.clients import clients_file, declarative
 from keyturn.clients.administration import Administration
 from keyturn.clients.definition import ClientDefinition
 from keyturn.clients.rules import Limits
-from keyturn.clock import SystemClock
 from keyturn.errors import InvalidClientMetadata
-from keyturn.jobs.write_audit import write_now
-from keyturn.telemetry.audit import Audit
 
 app = typer.Typer(help="Registered applications.", no_args_is_help=True)
 
@@ -52,7 +49,6 @@ Claims = Annotated[
 Introspects = Annotated[list[str] | None, typer.Option(help="An API it introspects for.")]
 Grace = Annotated[int | None, typer.Option(help="Seconds, 0 to 60.")]
 Rotation = Annotated[bool, typer.Option(help="Rotate its refresh tokens.")]
-Dpop = Annotated[bool, typer.Option("--require-dpop", help="Bind its sessions to a key.")]
 Seconds = Annotated[int | None, typer.Option(help="Seconds.")]
 
 
@@ -72,7 +68,6 @@ def add(
     introspects: Introspects = None,
     grace: Grace = None,
     rotation: Rotation = True,
-    require_dpop: Dpop = False,
     access_token_lifetime: Seconds = None,
     idle_lifetime: Seconds = None,
     absolute_lifetime: Seconds = None,
@@ -88,7 +83,6 @@ def add(
         "session_api": session_api,
         "grace": grace,
         "rotation": rotation,
-        "require_dpop": require_dpop,
         "access_token_lifetime": access_token_lifetime,
         "idle_lifetime": idle_lifetime,
         "absolute_lifetime": absolute_lifetime,
@@ -225,10 +219,7 @@ def _given(**lists: list[str] | None) -> dict[str, list[str]]:
 @asynccontextmanager
 async def _administration(config: Path | None) -> AsyncIterator[Administration]:
     async with open_database(config) as opened:
-        clock = SystemClock()
-        audit = Audit(clock, opened.metrics, opened.settings.audit.queue_limit)
-        yield Administration(opened.database, Limits.of(opened.settings), audit)
-        await write_now(database=opened.database, audit=audit, metrics=opened.metrics, clock=clock)
+        yield Administration(opened.database, Limits.of(opened.settings), opened.audit)
 
 
 def _run(work: Coroutine[Any, Any, None], *, json: bool) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from keyturn.cli.context import WRONG, ConfigOption, JsonOption, fail, print_json
+from keyturn.clients import clients_file
 from keyturn.configuration import describe, environment, load_settings
 from keyturn.crypto.opaque import token_urlsafe
 from keyturn.errors import SettingsRefused
@@ -26,6 +27,10 @@ def _load(config: Any) -> Settings:
 def check(config: ConfigOption = None, json: JsonOption = False) -> None:
     """Say whether the server would start with these settings (exit 0) or why not (exit 2)."""
     settings = _load(config)
+    try:
+        clients_file.configured(settings)
+    except SettingsRefused as error:
+        fail(str(error), WRONG)
     if json:
         print_json({"ok": True, "issuer": settings.issuer})
     else:

@@ -65,8 +65,11 @@ async def open_database(config: Path | None) -> AsyncIterator[Opened]:
     audit = Audit(clock, metrics, settings.audit.queue_limit)
     secrets = MasterSecrets(settings.master_values())
     try:
-        yield Opened(settings, database, secrets, metrics, cache, audit, clock)
-        await write_now(database, audit, metrics, clock)
+        try:
+            yield Opened(settings, database, secrets, metrics, cache, audit, clock)
+        finally:
+            # After a failure as well: what was done before it stays done.
+            await write_now(database, audit, metrics, clock)
     finally:
         await cache.close()
         await database.close()

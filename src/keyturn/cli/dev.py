@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,11 @@ from keyturn.configuration import environment, load_settings
 from keyturn.db.migrate import migrate
 from keyturn.dev import master_secret
 from keyturn.dev.banner import Facts
-from keyturn.dev.data_dir import DataDir
+from keyturn.dev.data_dir import DataDir, in_words
 from keyturn.dev.example_api import ExampleApi
 from keyturn.dev.seed import seed
 from keyturn.dev.supervisor import EmbeddedPair, PairOptions, embedded_pair
+from keyturn.dev.watch import watched
 from keyturn.errors import EmbeddedStartFailed
 from keyturn.settings import Settings
 from keyturn.telemetry.logs import stderr_writer
@@ -51,7 +53,8 @@ def dev(
 ) -> None:
     """Run everything: PostgreSQL, Valkey, demo people and clients, the example API, the server.
 
-    For loopback only. Data is kept between starts, one folder a working directory.
+    For loopback only. Data is kept between starts, one folder a working directory. It ends, and
+    says why, when PostgreSQL or the example API does; without Valkey it goes on.
     """
     environ = environment()
     if "KUBERNETES_SERVICE_HOST" in environ:
@@ -81,9 +84,10 @@ async def _work(options: DevOptions, environ: Mapping[str, str]) -> None:
         try:
             await migrate(settings.postgres.dsn())
             await seed(settings, example.url)
-            await serve_forever(settings, serving, lambda: _announce(facts, json=options.json))
+            async with watched((pair.postgres, example.process), pair.valkey, _tell):
+                await serve_forever(settings, serving, lambda: _announce(facts, json=options.json))
         finally:
-            await example.stop()
+            await example.process.stop()
 
 
 def _data_dir(options: DevOptions, environ: Mapping[str, str]) -> DataDir:
@@ -98,10 +102,12 @@ def _settings(
     options: DevOptions, environ: Mapping[str, str], pair: EmbeddedPair, serving: Serving
 ) -> Settings:
     """Return what the developer set, with the servers and ports of this start over it."""
+    with in_words():
+        secrets = master_secret.read_or_make(pair.data_dir)
     overrides: dict[str, Any] = {
         "issuer": f"http://localhost:{_port(serving.public)}",
         "development": True,
-        "secrets": master_secret.read_or_make(pair.data_dir),
+        "secrets": secrets,
         "postgres": {"url": pair.postgres_url},
         "redis": {"url": pair.redis_url},
         "server": {"drain_seconds": 0},
@@ -121,6 +127,10 @@ def _facts(settings: Settings, pair: EmbeddedPair, serving: Serving, example: Ex
         pids={"keyturn": os.getpid(), **pair.pids},
         example_api_url=example.url,
     )
+
+
+def _tell(sentence: str) -> None:
+    print(f"keyturn: {sentence}", file=sys.stderr, flush=True)
 
 
 async def _announce(facts: Facts, *, json: bool) -> None:

@@ -63,12 +63,13 @@ def add(
     async def work() -> None:
         async with _accounts(config) as accounts:
             user = await accounts.add(NewUser(email, name, password, verified, user_id))
-        if json:
-            print_json(_described(user) | ({"password": password} if made else {}))
-            return
-        print(f"added {user.email} ({user.id})")
-        if made:
-            print(f"password: {password}")
+            # Still inside: should the audit write fail now, nobody could read the password again.
+            if json:
+                print_json(_described(user) | ({"password": password} if made else {}))
+                return
+            print(f"added {user.email} ({user.id})")
+            if made:
+                print(f"password: {password}")
 
     run(work())
 
@@ -139,12 +140,12 @@ def set_password(
     async def work() -> None:
         async with _accounts(config) as accounts:
             ended = await accounts.set_password(await _resolve(accounts, user), password)
-        if json:
-            print_json({"ended": ended} | ({"password": password} if made else {}))
-            return
-        print(f"password set; ended {ended} sessions")
-        if made:
-            print(f"password: {password}")
+            if json:
+                print_json({"ended": ended} | ({"password": password} if made else {}))
+                return
+            print(f"password set; ended {ended} sessions")
+            if made:
+                print(f"password: {password}")
 
     run(work())
 

@@ -22,6 +22,7 @@ from keyturn.clients import rules, secrets
 from keyturn.clients.definition import ClientDefinition, Flag
 from keyturn.configuration import read_secret_file
 from keyturn.errors import InvalidClientMetadata, Problem, SettingsRefused
+from keyturn.settings import Settings
 
 LARGEST_FILE = 8 * 1024 * 1024
 
@@ -43,6 +44,21 @@ class DeclaredClient:
     disabled: bool | None
 
 
+def configured(settings: Settings) -> tuple[DeclaredClient, ...]:
+    """Read the file of the setting `clients_file`; without one there are no such clients.
+
+    Raises `SettingsRefused` with a line for each problem: a server without the clients it was
+    given would refuse everybody.
+    """
+    if settings.clients_file is None:
+        return ()
+    try:
+        return read(settings.clients_file, rules.Limits.of(settings))
+    except InvalidClientMetadata as refusal:
+        lines = (f"clients_file: {problem}" for problem in refusal.problems)
+        raise SettingsRefused("\n".join(lines)) from None
+
+
 def read(file: Path, limits: rules.Limits) -> tuple[DeclaredClient, ...]:
     """Read a clients file; `secret_file` is looked for beside it.
 
@@ -55,7 +71,7 @@ def read(file: Path, limits: rules.Limits) -> tuple[DeclaredClient, ...]:
     except OSError as error:
         sentence = f"cannot be read: {error.strerror}"
         raise InvalidClientMetadata(Problem(str(file), sentence)) from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidClientMetadata(Problem(str(file), _trouble(error))) from None
     return parse(document, limits, file.parent)
 

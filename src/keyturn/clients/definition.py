@@ -12,12 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from keyturn.clients import syntax
 from keyturn.clients.model import AuthMethod, Client, Kind
 from keyturn.errors import InvalidClientMetadata, Problem
-
-LONGEST_LIFETIME = 400 * 86400
-"""Seconds; browsers cap cookies there (RFC 6265bis), and a longer sign-in is a mistake."""
-
-LONGEST_ACCESS_TOKEN = 3600
-"""Seconds; a revocation is remembered for so long and a margin."""
+from keyturn.settings import LONGEST_ACCESS_TOKEN, LONGEST_LIFETIME
 
 MOST_MEMBERS = 100
 

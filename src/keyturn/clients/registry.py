@@ -8,7 +8,8 @@ outage, in pages between which requests go on: 100,000 clients take a few second
 that a poll takes a millisecond and a change 50.
 
 While PostgreSQL is away the last copy is good for `MOST_STALE`: as long as a token that was
-signed for a client the moment before would have lived. Then nobody is let in (503).
+signed for a client the moment before would have lived. Then nobody is let in (503). Only
+which pages may read an answer is asked of the last copy however old it is (`last_...`).
 """
 
 import asyncio
@@ -56,32 +57,33 @@ class Registry:
 
     async def get(self, client_id: str) -> Client | None:
         """Return an active client, or None. Raises `Unavailable` without a usable copy."""
-        # Asked on every refresh: the look-up is written out, not shared with `find`.
-        if self.clock.monotonic() >= self._fresh_until:
-            await self._renew()
-        client = self._clients.get(client_id)
-        return client if client is not None and client.disabled_at is None else None
+        await self._renew()
+        return self.last_active(client_id)
 
     async def find(self, client_id: str) -> Client | None:
         """Return a client that may be disabled, or None. Raises `Unavailable`."""
-        if self.clock.monotonic() >= self._fresh_until:
-            await self._renew()
+        await self._renew()
         return self._clients.get(client_id)
 
     async def first_party(self) -> tuple[Client, ...]:
         """Return the active clients of the session API, by id. Raises `Unavailable`."""
-        if self.clock.monotonic() >= self._fresh_until:
-            await self._renew()
+        await self._renew()
         return self._first_party
 
-    async def permits_origin(self, origin: str) -> bool:
-        """Return whether any active client lists a web origin: for preflights, which name none.
+    def last_active(self, client_id: str) -> Client | None:
+        """Return a client that was active when the copy was last read, however long ago."""
+        client = self._clients.get(client_id)
+        return client if client is not None and client.is_active else None
 
-        Raises `Unavailable`.
-        """
-        if self.clock.monotonic() >= self._fresh_until:
-            await self._renew()
-        return origin in self._origins
+    @property
+    def last_first_party(self) -> tuple[Client, ...]:
+        """The clients of the session API, by id, when the copy was last read."""
+        return self._first_party
+
+    @property
+    def last_origins(self) -> frozenset[str] | None:
+        """The web origins of all active clients when the copy was last read; None: it never was."""
+        return None if self._renewed == -math.inf else self._origins
 
     def invalidate(self, _client_id: str = "") -> None:
         """Note that a client has changed: whoever asks from now on waits for a new read."""
@@ -103,6 +105,8 @@ class Registry:
                 self._wanted.clear()
 
     async def _renew(self) -> None:
+        if self.clock.monotonic() < self._fresh_until:
+            return
         if self._away and self._is_usable():
             if self.clock.monotonic() >= self._retry_at:
                 self._start_reading()

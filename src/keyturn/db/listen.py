@@ -15,7 +15,7 @@ import structlog
 from asyncpg.pool import PoolConnectionProxy
 
 from keyturn.crypto.opaque import token_bytes
-from keyturn.db.connection import connect
+from keyturn.db.connection import Opener
 from keyturn.db.trouble import TROUBLE
 from keyturn.settings import PostgresSettings
 
@@ -44,9 +44,10 @@ class Listener:
     async def run(self) -> None:
         """Listen until cancelled, reconnecting for ever."""
         failures = 0
+        opener = Opener(self.settings, {"application_name": "keyturn listen"})
         while True:
             try:
-                connection = await connect(self.settings, {"application_name": "keyturn listen"})
+                connection = await opener.open()
                 failures = 0
                 await self._listen(connection)
             except TROUBLE as error:
@@ -59,8 +60,9 @@ class Listener:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _connection: lost.set())
         try:
-            for channel in self._callbacks:
-                await connection.add_listener(channel, self._heard)
+            async with asyncio.timeout(self.settings.statement_timeout):
+                for channel in self._callbacks:
+                    await connection.add_listener(channel, self._heard)
             self._call_all()
             while not await _happened(lost, within=PULSE):
                 await connection.execute("select 1", timeout=self.settings.statement_timeout)

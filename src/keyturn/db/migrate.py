@@ -7,25 +7,41 @@ start goes on where the first one stopped.
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 import asyncpg
+from pydantic import SecretStr
 
+from keyturn.db.connection import Opener
 from keyturn.db.pool import Statements
 from keyturn.db.queries import load_queries
-from keyturn.db.trouble import TROUBLE
+from keyturn.db.trouble import TROUBLE, is_ours
 from keyturn.errors import Unavailable
+from keyturn.settings import PostgresSettings
 
 SQL = load_queries(__package__, "schema.sql")
+
+FOLDER = resources.files("keyturn.db").joinpath("migrations")
 
 LOCK = 0x6B657974
 """The advisory lock of everything that changes the schema."""
 
-LOCK_TIMEOUT = "2s"
-"""A migration that waits longer gives up, rather than make every reader queue behind it."""
+LOCK_TIMEOUT = 2.0
+"""Seconds a migration waits for a table; it gives up rather than make every reader queue behind."""
 
+PATIENCE, PAUSE = 60.0, 1.0
+"""Seconds a database may take to be there, and seconds between two attempts to reach it."""
+
+_SESSION = {
+    "application_name": "keyturn migrate",
+    "statement_timeout": "0",  # an index on a large table takes as long as it takes
+    "idle_in_transaction_session_timeout": "0",
+    "lock_timeout": "0",  # another migrator is waited for, however long it works
+}
 _FILE = re.compile(r"(\d{4})_(contract_)?[a-z0-9_]+\.sql")
 
 
@@ -39,9 +55,8 @@ class Migration:
     sql: str
 
 
-def migrations() -> list[Migration]:
-    """Return every migration this release carries, in order."""
-    folder = resources.files("keyturn.db").joinpath("migrations")
+def migrations(folder: Traversable = FOLDER) -> list[Migration]:
+    """Return every migration of a folder (default: what this release carries), in order."""
     found = []
     for entry in folder.iterdir():
         match = _FILE.fullmatch(entry.name)
@@ -65,55 +80,87 @@ async def applied_version(statements: Statements) -> int:
     return 0 if row is None else int(row["version"])
 
 
-async def migrate(dsn: str, *, contract: bool = False, dry_run: bool = False) -> Sequence[str]:
+async def migrate(
+    dsn: str, *, contract: bool = False, dry_run: bool = False, folder: Traversable = FOLDER
+) -> Sequence[str]:
     """Bring the database up to date and return the names applied (or that would be).
 
-    Waits for another migrator. Raises `Unavailable` when the database cannot be reached.
+    Waits for another migrator. Raises `Unavailable` when the database cannot be reached, goes
+    away, or lets nobody have a table; what was applied until then stays, and the rest is for the
+    next attempt.
     """
-    try:
-        connection = await asyncpg.connect(dsn, timeout=5, statement_cache_size=0)
-    except TROUBLE as error:
-        raise Unavailable(f"migrate: {type(error).__name__}") from error
-    try:
+    carried = [one for one in migrations(folder) if contract or not one.contracting]
+    async with _connected(dsn) as connection:
+        if dry_run:
+            return [one.name for one in await _waiting(connection, carried)]
         await connection.execute("select pg_advisory_lock($1)", LOCK)
-        return await _apply(connection, contract=contract, dry_run=dry_run)
-    finally:
-        await connection.close(timeout=5)
+        await connection.execute(f"set lock_timeout = {int(LOCK_TIMEOUT * 1000)}")
+        await connection.execute(
+            "create table if not exists schema_migrations ("
+            " version integer primary key, name text not null,"
+            " applied_at timestamptz not null default now())"
+        )
+        waiting = await _waiting(connection, carried)
+        for one in waiting:
+            await _apply(connection, one)
+        return [one.name for one in waiting]
 
 
-async def wait_until_reachable(dsn: str, *, attempts: int = 60) -> None:
-    """Ask once a second until the database answers; raise `Unavailable` after `attempts`."""
-    for _ in range(attempts):
+async def wait_until_reachable(dsn: str) -> None:
+    """Ask once a second until the database answers; raise `Unavailable` after `PATIENCE`."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                if await _is_reachable(dsn):
+                    return
+                await asyncio.sleep(PAUSE)
+    except TimeoutError:
+        raise Unavailable(f"migrate: no answer within {PATIENCE:.0f} s") from None
+
+
+async def _is_reachable(dsn: str) -> bool:
+    try:
+        async with _connected(dsn):
+            return True
+    except Unavailable:
+        return False
+
+
+@asynccontextmanager
+async def _connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    try:
+        settings = PostgresSettings(url=SecretStr(dsn), connect_timeout=5)
+        connection = await Opener(settings, _SESSION).open()
         try:
-            connection = await asyncpg.connect(dsn, timeout=1)
-        except TROUBLE:
-            await asyncio.sleep(1)
-        else:
-            await connection.close()
-            return
-    raise Unavailable(f"migrate: no answer in {attempts} attempts")
+            yield connection
+        finally:
+            await connection.close(timeout=5)
+    except TROUBLE as error:
+        if is_ours(error):
+            raise
+        raise Unavailable(f"migrate: {type(error).__name__}") from error
 
 
-async def _apply(connection: asyncpg.Connection, *, contract: bool, dry_run: bool) -> Sequence[str]:
-    await connection.execute(
-        "create table if not exists schema_migrations ("
-        " version integer primary key, name text not null,"
-        " applied_at timestamptz not null default now())"
-    )
+async def _waiting(
+    connection: asyncpg.Connection, carried: Sequence[Migration]
+) -> Sequence[Migration]:
+    """Return what the database lacks of `carried`; writes nothing."""
+    if not await connection.fetchval(SQL["has_migrations"].sql):
+        return carried
     rows = await connection.fetch("select version from schema_migrations")
     done = {row["version"] for row in rows}
-    waiting = [
-        migration
-        for migration in migrations()
-        if migration.version not in done and (contract or not migration.contracting)
-    ]
-    for migration in [] if dry_run else waiting:
+    return [one for one in carried if one.version not in done]
+
+
+async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
+    try:
         async with connection.transaction():
-            await connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'")
             await connection.execute(migration.sql)
             await connection.execute(
                 "insert into schema_migrations (version, name) values ($1, $2)",
                 migration.version,
                 migration.name,
             )
-    return [migration.name for migration in waiting]
+    except asyncpg.LockNotAvailableError as error:
+        held = f"{migration.name}: a lock was not free within {LOCK_TIMEOUT} s; try again"
+        raise Unavailable(f"migrate: {held}") from error

@@ -5,6 +5,7 @@ Connections whose fate is unknown (a deadline passed, the server went away, it b
 standby) are thrown away, never returned.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
-from keyturn.db.connection import connect
+from keyturn.db.connection import Opener
 from keyturn.db.queries import Query
 from keyturn.db.trouble import HARMLESS, TROUBLE, is_ours
 from keyturn.db.turns import Turns
@@ -27,6 +28,9 @@ Row: TypeAlias = asyncpg.Record
 
 CLIENT_MARGIN = 0.25
 """Seconds we wait beyond the server's own statement deadline before giving the line up."""
+
+ABANDONED = (TimeoutError, asyncio.CancelledError)
+"""After these the driver asks the server to cancel, by a connection of its own."""
 
 
 class Statements(Protocol):
@@ -54,6 +58,8 @@ class Line:
     metrics: Metrics
     prepared: dict[Query, PreparedStatement] = field(default_factory=dict)
     broken: bool = False
+    adrift: bool = False
+    """Given up in the middle of a statement, which the server may still be running."""
 
     async def _statement(self, query: Query) -> PreparedStatement:
         statement = self.prepared.get(query)
@@ -92,6 +98,7 @@ class Line:
             return error
         # Cancelled, timed out or cut: whether the statement took effect is unknown.
         self.broken = not isinstance(error, HARMLESS)
+        self.adrift = isinstance(error, ABANDONED)
         if not isinstance(error, (*TROUBLE, *HARMLESS)):
             return error
         self.metrics.database_errors("statement")
@@ -110,6 +117,12 @@ class Database:
     """Lines from hand to hand; None is the place of a broken one, free to open another."""
     _opened: int = 0
     _closed: bool = False
+    _leaving: set[asyncio.Task[None]] = field(default_factory=set)
+    _opener: Opener = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing is connected before the first statement."""
+        self._opener = Opener(self.settings, self.session_settings)
 
     async def fetch_row(self, query: Query, *args: Any) -> Row | None:
         """Run `query` on its own; commit is included. Raises `Unavailable`."""
@@ -164,12 +177,25 @@ class Database:
 
     def release(self, line: Line) -> None:
         """Give a line back, to who waits longest; a broken one is closed and frees its place."""
-        if line.broken or self._closed or line.connection.is_closed():
+        if line.adrift and not line.connection.is_closed():
+            # Cut at once, the server would not hear of it: a commit that waits for a standby is
+            # under no deadline of its own, and would keep its connection for as long as that takes.
+            task = asyncio.create_task(self._see_off(line))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+        elif line.broken or self._closed or line.connection.is_closed():
             line.connection.terminate()
-            self._opened -= 1
-            self._turns.hand_on(None)
+            self._vacate()
         elif not self._turns.hand_on(line):
             self._free.append(line)
+
+    async def _see_off(self, line: Line) -> None:
+        await self._close(line)
+        self._vacate()
+
+    def _vacate(self) -> None:
+        self._opened -= 1
+        self._turns.hand_on(None)
 
     async def _wait(self) -> Line:
         try:
@@ -188,9 +214,9 @@ class Database:
     async def _open(self) -> Line:
         self._opened += 1
         try:
-            connection = await connect(self.settings, self.session_settings)
+            connection = await self._opener.open()
         except BaseException as error:
-            self._opened -= 1
+            self._vacate()
             if isinstance(error, TROUBLE):
                 self.metrics.database_errors("connect")
                 raise Unavailable(f"connect: {type(error).__name__}") from error
@@ -206,22 +232,25 @@ class Database:
         return len(self._free)
 
     async def close(self) -> None:
-        """Close every line; those lent out close when they come back."""
+        """Close every line, all at once; those lent out close when they come back."""
         self._closed = True
-        while self._free:
-            line = self._free.pop()
-            self._opened -= 1
-            try:
-                await line.connection.close(timeout=self.settings.connect_timeout)
-            except TROUBLE:
-                line.connection.terminate()
+        free, self._free = self._free, deque()
+        self._opened -= len(free)
+        await asyncio.gather(*(self._close(line) for line in free), *self._leaving)
+
+    async def _close(self, line: Line) -> None:
+        """Say good-bye in time, after the end of what was cancelled; else hang up."""
+        try:
+            await line.connection.close(timeout=self.settings.connect_timeout)
+        except TROUBLE:
+            line.connection.terminate()
 
 
 async def _run(line: Line, command: str) -> None:
     try:
         await line.connection.execute(command, timeout=line.deadline)
     except BaseException as error:
-        line.broken = True
+        line.broken, line.adrift = True, isinstance(error, ABANDONED)
         if isinstance(error, TROUBLE):
             raise Unavailable(f"{command}: {type(error).__name__}") from error
         raise

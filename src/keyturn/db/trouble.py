@@ -3,29 +3,18 @@
 Trouble is 503 and never 4xx: whoever reads 4xx throws a good token away.
 """
 
-import ssl
-
 import asyncpg
 
 TROUBLE = (
-    OSError,
-    TimeoutError,
-    ssl.SSLError,
-    asyncpg.PostgresConnectionError,
+    OSError,  # its subclasses include TimeoutError and SSLError
+    asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.TargetServerAttributeNotMatched,
-    asyncpg.PostgresIOError,
 )
-"""What is the server's state and not our statement's fault."""
+"""What the driver raises; `is_ours` tells what of it is our mistake."""
+
+OURS = ("22", "23", "42", "P0")
+"""Classes of SQLSTATE that blame the statement or its values: data, constraints, syntax, raised."""
 
 HARMLESS = (
     asyncpg.UndefinedTableError,  # not migrated yet: somebody else is about to
@@ -36,10 +25,13 @@ HARMLESS = (
 )
 """Trouble after which the connection itself is as good as before."""
 
+NOT_OURS = (*HARMLESS, asyncpg.InsufficientPrivilegeError)
+
 
 def is_ours(error: BaseException) -> bool:
     """Whether a statement or a value of ours was refused, by the server or by the driver."""
     if isinstance(error, asyncpg.PostgresError):
-        return not isinstance(error, (*TROUBLE, *HARMLESS))
+        state = error.sqlstate or ""
+        return state[:2] in OURS and not isinstance(error, NOT_OURS)
     # The driver's DataError: a value it could not encode; nothing was sent.
     return isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)

@@ -1,7 +1,6 @@
 """A queue of tasks that wait for something scarce, which goes from hand to hand."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -13,13 +12,14 @@ Item = TypeVar("Item")
 class Turns(Generic[Item]):
     """Hands items to who waits longest, itself: no newcomer can overtake between two wake-ups."""
 
-    _waiting: deque[asyncio.Future[Item]] = field(default_factory=deque)
+    _waiting: dict[asyncio.Future[Item], None] = field(default_factory=dict)
+    """In the order of arrival; who gave up is in it no longer."""
 
     def hand_on(self, item: Item) -> bool:
         """Give `item` to the first in the queue; False when nobody waits."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
+        for waiter in self._waiting:
             if not waiter.done():
+                del self._waiting[waiter]
                 waiter.set_result(item)
                 return True
         return False
@@ -31,7 +31,7 @@ class Turns(Generic[Item]):
         """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Item] = loop.create_future()
-        self._waiting.append(waiter)
+        self._waiting[waiter] = None
         # On the future, not around it: a timeout of the task could also hit once it was served.
         late = loop.call_later(seconds, _give_up, waiter)
         try:
@@ -42,6 +42,7 @@ class Turns(Generic[Item]):
             raise
         finally:
             late.cancel()
+            self._waiting.pop(waiter, None)
 
 
 def _give_up(waiter: asyncio.Future[Item]) -> None:

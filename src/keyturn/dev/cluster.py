@@ -84,34 +84,43 @@ def _check_owner(folder: Path, data: DataDir) -> None:
 
 
 async def _await_orphan(folder: Path) -> None:
-    """Wait for the server of a killed supervisor; remove a pid file that names a stranger.
+    """Wait for the processes of a killed server; remove a pid file that names a stranger.
 
     PostgreSQL clears a pid file whose process is gone, but not one whose number now belongs to
     another live process of the same user. We hold the folder's lock, so nobody else may start.
     """
     try:
         async with asyncio.timeout(ORPHAN_PATIENCE):
-            await until(lambda: _server_of(folder) is None)
+            await until(lambda: _process_of(folder) is None)
     except TimeoutError:
-        pid = _server_of(folder)
+        pid = _process_of(folder)
         raise EmbeddedStartFailed(
             f"PostgreSQL process {pid} still serves {folder} without a supervisor. "
             f"Stop it with `kill -INT {pid}` and start again."
         ) from None
 
 
-def _server_of(folder: Path) -> int | None:
-    """Return the process that serves `folder`, if one does."""
+def _process_of(folder: Path) -> int | None:
+    """Return a process that may still write to the cluster `folder`: its server, or what is left.
+
+    A process of a server that was killed goes when it looks up from its work, which may be later.
+    """
     pid_file = folder / "postmaster.pid"
-    try:
-        pid = int(pid_file.read_text(encoding="utf-8").splitlines()[0])
-    except (FileNotFoundError, IndexError, ValueError):
-        return None
-    name = process_table.command_name(pid)
-    if not name:
-        return None
-    stands_in = process_table.working_folder(pid)
-    if name == "postgres" and stands_in in (None, folder):
+    pid = _named_in(pid_file)
+    name = process_table.command_name(pid) if pid else ""
+    if name == "postgres" and process_table.working_folder(pid) in (None, folder):
         return pid
-    pid_file.unlink(missing_ok=True)
+    for left in process_table.standing_in(folder):
+        if process_table.command_name(left) == "postgres":
+            return left
+    if name:
+        pid_file.unlink(missing_ok=True)
     return None
+
+
+def _named_in(pid_file: Path) -> int:
+    """Return the process that `pid_file` names; 0 when it names none."""
+    try:
+        return int(pid_file.read_text(encoding="utf-8").splitlines()[0])
+    except (FileNotFoundError, IndexError, ValueError):
+        return 0

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from keyturn.dev import process_table
 from keyturn.dev.privileges import SYSTEM_STATE, Account, can_enter, make_folder, server_account
 from keyturn.errors import EmbeddedStartFailed
 
@@ -80,13 +81,14 @@ class DataDir:
     def hold(self, url: str) -> Iterator[None]:
         """Own the folder, or raise EmbeddedStartFailed naming who does; `url` is told to others."""
         with self._locked(url):
-            _check_parent(self.sockets.parent, self.account)
-            self.give(self.sockets)
+            with in_words():
+                _check_parent(self.sockets.parent, self.account)
+                self.give(self.sockets)
             try:
                 yield
             finally:
-                shutil.rmtree(self.sockets)
-                if self.ephemeral:
+                shutil.rmtree(self.sockets, ignore_errors=True)
+                if self.ephemeral and self.path.exists():
                     shutil.rmtree(self.path)
 
     def give(self, folder: Path) -> None:
@@ -97,21 +99,28 @@ class DataDir:
 
     @contextmanager
     def _locked(self, url: str) -> Iterator[None]:
-        try:
+        with in_words():
             make_folder(self.path, 0o711 if self.account.dropped else 0o700)
-            lock = (self.path / "keyturn.lock").open("a+", encoding="utf-8")
-        except OSError as error:
-            raise EmbeddedStartFailed(f"The data folder cannot be used: {error}") from error
+            lock = (self.path / "keyturn.lock").open("ab+", buffering=0)
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.seek(0)
-                raise EmbeddedStartFailed(_in_use(self.path, lock.read())) from None
-            lock.truncate(0)
-            lock.write(f"{os.getpid()}\n{url}\n")
-            lock.flush()
+                raise EmbeddedStartFailed(_in_use(self.path, lock.read().decode())) from None
+            with in_words():
+                lock.truncate(0)
+                lock.write(f"{os.getpid()}\n{url}\n".encode())
             yield
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Turn a full disk, a missing right, ... into EmbeddedStartFailed."""
+    try:
+        yield
+    except OSError as error:
+        raise EmbeddedStartFailed(f"The data folder cannot be used: {error}") from error
 
 
 def socket_folder(path: Path, environ: Mapping[str, str], account: Account) -> Path:
@@ -148,7 +157,9 @@ def _abandoned(path: Path) -> Iterator[Path]:
             if entry.st_uid == os.geteuid() and entry.st_mtime < recent:
                 with lock.open() as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    yield lock.parent
+                    # Another start may have removed it meanwhile; a killed server may still use it.
+                    if lock.exists() and not process_table.standing_in(lock.parent / "postgres"):
+                        yield lock.parent
         except (BlockingIOError, FileNotFoundError):
             continue  # in use, or another start is removing it
 

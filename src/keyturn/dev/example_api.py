@@ -20,7 +20,14 @@ class ExampleApi:
 
     port: int
     data: DataDir
-    _process: ChildProcess | None = field(default=None)
+    process: ChildProcess = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing runs before `start`."""
+        # As ourselves: `nobody` may be unable to reach the interpreter.
+        account = replace(self.data.account, dropped=False)
+        log = self.data.path / "example-api.log"
+        self.process = ChildProcess("The example API", log, account, signal.SIGTERM)
 
     @property
     def url(self) -> str:
@@ -30,11 +37,7 @@ class ExampleApi:
     def start(self, issuer: str) -> None:
         """Start it; it fetches the keys by itself, and asks again until they are there."""
         folder = next(folder for folder in FOLDERS if (folder / "main.py").exists())
-        # As ourselves: `nobody` may be unable to reach the interpreter.
-        account = replace(self.data.account, dropped=False)
-        log = self.data.path / "example-api.log"
-        self._process = ChildProcess("the example API", log, account, signal.SIGTERM)
-        self._process.spawn(
+        self.process.spawn(
             [
                 "/usr/bin/env",
                 f"ISSUER={issuer}",
@@ -44,8 +47,3 @@ class ExampleApi:
                 *("--host", "localhost", "--port", str(self.port), "--no-access-log"),
             ]
         )
-
-    async def stop(self) -> None:
-        """Stop it, if it was started."""
-        if self._process is not None:
-            await self._process.stop()

@@ -9,6 +9,8 @@ from keyturn.dev.cluster import DATABASE, SUPERUSER, ensure_cluster
 from keyturn.dev.data_dir import DataDir
 from keyturn.dev.process import ChildProcess
 
+LOCK = ".s.PGSQL.5432.lock"
+
 START_PATIENCE = 60.0
 """Seconds for a start, crash recovery included."""
 
@@ -49,6 +51,8 @@ class PostgresServer(ChildProcess):
     async def start(self) -> None:
         """Start and return once it answers; EmbeddedStartFailed with the end of its log if not."""
         folder = await ensure_cluster(self._data, self._postgres)
+        # A killed server's: PostgreSQL would refuse if its number is another process's by now.
+        (self._data.sockets / LOCK).unlink(missing_ok=True)
         options = [f"--{name}={value}" for name, value in self._settings.items()]
         pid = self.spawn((self._postgres, "-D", folder, *options))
         await self.started(lambda: _is_ready(folder / "postmaster.pid", pid), START_PATIENCE)

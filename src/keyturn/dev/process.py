@@ -28,6 +28,12 @@ GRACE = 10.0
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 """All that a server sees: nobody's locale or PG* variables change how it behaves."""
 
+RUN_PATIENCE = 120.0
+"""Seconds for a program that is run to its end."""
+
+DEATH_PATIENCE = 2.0
+"""Seconds until a killed child is gone; one that waits for a lost disk never is."""
+
 TAIL = 15
 """Lines of the log that an error shows."""
 
@@ -102,7 +108,10 @@ class ChildProcess:
         """Run `command` to its end; EmbeddedStartFailed with the log's last lines if it fails."""
         self.spawn(command, feed)
         try:
-            await self.ended()
+            async with asyncio.timeout(RUN_PATIENCE):
+                await self.ended()
+        except TimeoutError:
+            raise self.failed(f"was not done in {RUN_PATIENCE:.0f} s") from None
         finally:
             self.kill()
         if self._child is None or self._child.returncode != 0:
@@ -114,9 +123,10 @@ class ChildProcess:
 
     async def stop(self) -> None:
         """Ask the child to stop and wait; kill it when it does not. Nothing to do is fine."""
-        if self.running:
-            self.thaw()
-            process_table.send([self.pid], self._signal)
+        if self._child is not None and self.running:
+            # Not `thaw` and `pid`: it may end by itself at any moment, which is no failure here.
+            process_table.send(process_table.family(self._child.pid), signal.SIGCONT)
+            process_table.send([self._child.pid], self._signal)
             try:
                 async with asyncio.timeout(GRACE):
                     await self.ended()
@@ -125,12 +135,18 @@ class ChildProcess:
         self._dismiss_guard()
 
     def kill(self) -> None:
-        """SIGKILL the child and its own children at one instant, as a power cut would."""
+        """SIGKILL the child and its own children at one instant, as a power cut would.
+
+        EmbeddedStartFailed when one of them does not even go then.
+        """
         if self._child is not None and self.running:
             family = process_table.halt(self._child.pid)
             process_table.send(family, signal.SIGKILL)
-            self._child.wait()
-            process_table.wait_until_gone(family)
+            try:
+                self._child.wait(DEATH_PATIENCE)
+                process_table.wait_until_gone(family)
+            except (subprocess.TimeoutExpired, TimeoutError):
+                raise self.failed(f"(process {self._child.pid}) cannot be killed") from None
         self._dismiss_guard()
 
     def freeze(self) -> None:
@@ -143,8 +159,11 @@ class ChildProcess:
 
     def failed(self, what: str) -> EmbeddedStartFailed:
         """Return the error that says `what` happened, with the end of the log."""
-        tail = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:]
-        lines = "\n".join(f"  | {line}" for line in tail)
+        try:
+            said = self.log.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            said = "(the file is gone)"  # with the data folder, under a server that was running
+        lines = "\n".join(f"  | {line}" for line in said.splitlines()[-TAIL:])
         return EmbeddedStartFailed(f"{self.name} {what}. The end of {self.log}:\n{lines}")
 
     def _dismiss_guard(self) -> None:

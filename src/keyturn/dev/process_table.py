@@ -67,6 +67,12 @@ def working_folder(pid: int) -> Path | None:
         return None
 
 
+def standing_in(folder: Path) -> list[int]:
+    """Return the processes that stand in `folder`, as far as the system says who does."""
+    pids = (int(entry.name) for entry in PROC.glob("[0-9]*"))
+    return [pid for pid in pids if working_folder(pid) == folder]
+
+
 def _table() -> list[tuple[int, int, str]]:
     """Return (pid, parent, state letter) of every process."""
     if not PROC.is_dir():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keyturn.dev.binaries import find_postgres, find_valkey
-from keyturn.dev.data_dir import DataDir
+from keyturn.dev.data_dir import DataDir, in_words
 from keyturn.dev.postgres import QUICK, PostgresServer, postgres_url
 from keyturn.dev.privileges import SYSTEM_STATE, reachable
 from keyturn.dev.valkey import ValkeyServer
@@ -74,7 +74,8 @@ async def embedded_pair(data: DataDir, options: PairOptions) -> AsyncIterator[Em
                     if valkey:
                         starting.create_task(valkey.start())
             except ExceptionGroup as failures:
-                raise failures.exceptions[0] from failures
+                with in_words():
+                    raise failures.exceptions[0] from failures
             yield EmbeddedPair(postgres, valkey, data.path)
 
 

@@ -71,5 +71,5 @@ class ValkeyServer(ChildProcess):
                 probe.connect(self._socket)
                 probe.sendall(b"PING\r\n")
                 return probe.recv(7) == b"+PONG\r\n"
-            except (FileNotFoundError, ConnectionError, TimeoutError):
+            except OSError:
                 return False

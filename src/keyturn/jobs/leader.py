@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from keyturn.db.pool import Database, Line
-from keyturn.db.queries import load_queries
+from keyturn.db.queries import Query, load_queries
 from keyturn.settings import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 
@@ -48,20 +48,35 @@ class Leadership:
         """
         async with self._turn:
             line = await self._connected()
-            query = SQL["confirm"] if post in self._posts else SQL["apply"]
-            try:
-                row = await line.fetch_row(query, *(() if post in self._posts else (post,)))
-            except BaseException:
-                self._hang_up()
-                raise
-            if row is not None and row["leads"]:
+            if post in self._posts:
+                await self._ask(line, SQL["confirm"])
+            elif await self._ask(line, SQL["apply"], post):
                 self._posts.add(post)
         return post in self._posts
+
+    async def leave(self, post: str) -> None:
+        """Give up one post, for another process to take; the others stay.
+
+        Raises `Unavailable`; every post is lost then.
+        """
+        async with self._turn:
+            line = await self._connected()
+            if post in self._posts:
+                await self._ask(line, SQL["leave"], post)
+                self._posts.discard(post)
 
     async def resign(self) -> None:
         """Give up every post by closing the connection."""
         async with self._turn:
             self._hang_up()
+
+    async def _ask(self, line: Line, query: Query, *args: str) -> bool:
+        try:
+            row = await line.fetch_row(query, *args)
+        except BaseException:
+            self._hang_up()
+            raise
+        return row is not None and bool(row["leads"])
 
     async def _connected(self) -> Line:
         if self._line is not None and self._line.connection.is_closed():

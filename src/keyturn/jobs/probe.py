@@ -53,10 +53,15 @@ class Probe:
             await asyncio.sleep(INTERVAL)
 
     async def _ask_database(self) -> str:
+        asked_at = self.vitals.clock.now()
         try:
-            await self.database.fetch_row(SQL["ping"])
+            row = await self.database.fetch_row(SQL["ping"])
         except Unavailable as error:
             return error.detail
+        if row is not None:
+            # It was read half-way there and back, give or take what the way took.
+            halfway = (self.vitals.clock.now() - asked_at) / 2
+            self.metrics.clock_skew.set((row["now"] - asked_at - halfway).total_seconds())
         return ""
 
     async def _ask_cache(self, cache: Cache) -> str:

@@ -1,6 +1,6 @@
 """Deletes what has expired, in batches small enough to hold nobody up."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from keyturn.clock import Clock
@@ -21,7 +21,7 @@ class Purged:
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """One purge; `batch` is the most rows one statement deletes."""
+    """One purge; `batch` bounds the rows of one statement."""
 
     database: Database
     metrics: Metrics
@@ -34,18 +34,20 @@ class Purge:
         now = self.clock.now()
         purged = Purged(
             sessions=await self._all(
-                "sessions", lambda: sessions.purge_expired(self.database, now, self.batch)
+                "sessions", sessions.purge_expired(self.database, now, self.batch)
             ),
-            revocations=await self._all(
-                "revocations", lambda: record.purge_expired(self.database, self.batch)
-            ),
+            revocations=await self._all("revocations", self._revocations()),
         )
         self.metrics.purge_success.set(self.clock.now().timestamp())
         return purged
 
-    async def _all(self, table: str, delete: Callable[[], Awaitable[int]]) -> int:
+    async def _revocations(self) -> AsyncIterator[int]:
+        while deleted := await record.purge_expired(self.database, self.batch):
+            yield deleted
+
+    async def _all(self, table: str, batches: AsyncIterator[int]) -> int:
         total = 0
-        while deleted := await delete():
+        async for deleted in batches:
             self.metrics.purged(table, deleted)
             total += deleted
         return total

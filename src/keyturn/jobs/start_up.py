@@ -1,7 +1,8 @@
 """What must hold before the server calls itself started; tried again until it does.
 
 The ports are open meanwhile: a database that comes a minute late costs a minute of 503, not a
-pod that is restarted in a loop.
+pod that is restarted in a loop. A clients file that clashes with who is registered costs the same,
+and the log says why; one that is wrong in itself ended the process before.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import structlog
 
 from keyturn.db.migrate import applied_version, required_version
 from keyturn.db.pool import Database
-from keyturn.errors import Unavailable
+from keyturn.errors import InvalidClientMetadata, Unavailable
 from keyturn.jobs.rotate_keys import RotateKeys
 from keyturn.keys.keyring import Keyring
 from keyturn.telemetry.vitals import Vitals
@@ -40,7 +41,7 @@ class StartUp:
         while not self.vitals.started:
             try:
                 await self.run_once()
-            except Unavailable as trouble:
+            except (Unavailable, InvalidClientMetadata) as trouble:
                 if trouble.detail != told:
                     log.warning("starting", waiting_for=trouble.detail)
                 told = trouble.detail
@@ -48,7 +49,7 @@ class StartUp:
         await asyncio.Event().wait()
 
     async def run_once(self) -> None:
-        """Raise `Unavailable` for what is still missing."""
+        """Raise `Unavailable` for what is missing, `InvalidClientMetadata` for what clashes."""
         applied, required = await applied_version(self.database), required_version()
         if applied < required:
             raise Unavailable(f"schema: {applied}, needs {required}: run `keyturn migrate`")

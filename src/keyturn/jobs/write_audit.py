@@ -26,6 +26,9 @@ LONGEST_PAUSE = 5.0
 PARTITION_INTERVAL = 86_400.0
 """Seconds between two looks at the partitions."""
 
+PARTITION_RETRY = 600.0
+"""Seconds until partitions that could not be made are tried again."""
+
 log = structlog.get_logger("keyturn.jobs")
 
 
@@ -56,8 +59,8 @@ class WriteAudit:
         """Write what is queued, again and again, until cancelled; trouble is told once."""
         pause = self.interval
         while True:
+            await self._make_partitions()
             try:
-                await self._make_partitions()
                 await self.flush()
             except Unavailable as error:
                 if pause == self.interval:
@@ -146,13 +149,23 @@ class WriteAudit:
         self.metrics.audit_events.inc(len(batch))
 
     async def _make_partitions(self) -> None:
+        """Make the next months, when it is time to; a failure is told and costs no event."""
         now = self.clock.monotonic()
         if now < self._partitions_due:
             return
-        row = await self.database.fetch_row(SQL["make_partitions"], MONTHS_AHEAD)
-        if row is not None and row["made"]:
-            log.info("audit_partitions_made", made=row["made"])
-        self._partitions_due = now + PARTITION_INTERVAL
+        # A role without CREATE, or a dump that holds the default partition: that one takes the
+        # events meanwhile.
+        self._partitions_due = now + PARTITION_RETRY
+        try:
+            row = await self.database.fetch_row(SQL["make_partitions"], MONTHS_AHEAD)
+        except Unavailable as error:
+            log.warning("audit_partitions_not_made", reason=error.detail)
+        except Exception:
+            log.exception("audit_partitions_not_made")
+        else:
+            self._partitions_due = now + PARTITION_INTERVAL
+            if row is not None and row["made"]:
+                log.info("audit_partitions_made", made=row["made"])
 
 
 async def write_now(database: Database, audit: Audit, metrics: Metrics, clock: Clock) -> None:

@@ -56,7 +56,10 @@ class KeyRotation:
 
     async def _decide(self, decide: Callable[[Situation], tuple[Step, ...]]) -> tuple[Step, ...]:
         # Keys are made before the lock is taken: nobody waits for a prime number.
-        wanted = sum(isinstance(step, Add) for step in decide(await self.look()))
+        foreseen = decide(await self.look())
+        if not foreseen:
+            return ()
+        wanted = sum(isinstance(step, Add) for step in foreseen)
         spares = [await asyncio.to_thread(jose.generate) for _ in range(wanted)]
         async with self.database.transaction() as tx:
             await tx.fetch_row(SQL["lock"], LOCK)

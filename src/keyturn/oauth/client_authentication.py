@@ -83,8 +83,10 @@ class ClientAuthentication:
             )
 
     def _reason_to_refuse(self, presented: Presented, client: Client | None) -> str | None:
+        if client is not None and _needs_no_proof(client, presented):
+            return None
         active = client.secrets if client else ()
-        # Compared first, whatever else is wrong: the time of an answer tells nothing.
+        # Compared first, whatever else is wrong: the time of a refusal tells nothing.
         matches = secrets.matches(presented.secret, active, self.clock.now())
         if client is None:
             return "unknown"
@@ -92,9 +94,13 @@ class ClientAuthentication:
             return "disabled"
         if client.auth_method != presented.method:
             return f"registered for {client.auth_method}, not {presented.method}"
-        if not client.is_public and not matches:
-            return "wrong secret"
-        return None
+        return None if matches else "wrong secret"
+
+
+def _needs_no_proof(client: Client, presented: Presented) -> bool:
+    """Whether a public client names itself: the most frequent caller, and it has no secret."""
+    named = presented.method == "none" == client.auth_method
+    return named and client.is_public and client.is_active
 
 
 def _presented(authorization: list[str], form: Mapping[str, str]) -> Presented:

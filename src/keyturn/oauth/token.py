@@ -7,7 +7,7 @@ is its own and cannot leave out a common check.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from keyturn.clients.model import Client
@@ -29,18 +29,25 @@ class Token:
     metrics: Metrics
 
     async def post(self, request: Request) -> Response:
-        """Answer 200 with tokens (RFC 6749 section 5.1); every refusal is counted by its code."""
-        form = await self.forms.read(request)
-        name = form.get("grant_type") or ""
+        """Answer 200 with tokens (RFC 6749 section 5.1).
+
+        Every request that is answered is counted, by grant and by what was answered.
+        """
+        name = ""
         try:
+            form = await self.forms.read(request)
+            name = form.get("grant_type") or ""
             client = await self.authentication.authenticate(request, form)
             grant = self._grant(name, client)
-            answer = await grant.answer(TokenRequest(client, form))
-        except Refusal as refusal:
+            response = _respond(await grant.answer(TokenRequest(client, form)))
+        except ClientDisconnect:
+            raise  # nobody is there to be answered
+        except Exception as failure:
+            refusal = failure if isinstance(failure, Refusal) else Refusal
             self.metrics.token_request(name, refusal.code)
             raise
         self.metrics.token_request(name, "ok")
-        return _respond(answer)
+        return response
 
     def _grant(self, name: str, client: Client) -> Grant:
         if not name:
@@ -58,7 +65,7 @@ def _respond(answer: TokenAnswer) -> Response:
         "access_token": answer.access_token.value,
         "token_type": "Bearer",
         "expires_in": answer.access_token.expires_in,
-        "scope": " ".join(sorted(answer.scopes)),
+        **answer.access_token.scope,
     }
     if answer.refresh_token is not None:
         body["refresh_token"] = answer.refresh_token

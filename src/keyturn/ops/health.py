@@ -1,7 +1,7 @@
 """`GET /health/...`: alive, started, ready, and what the process reaches."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,21 +13,11 @@ from keyturn.web.responses import json_bytes
 OK, AWAY = 200, 503
 
 
-class SigningKeys(Protocol):
-    """What readiness asks of the keyring."""
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether there is a key to sign with."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Health:
     """The health endpoints; their answers are for programs first, so the status says it all."""
 
     vitals: Vitals
-    keys: SigningKeys
     clock: Clock
 
     async def live(self, _request: Request) -> Response:
@@ -42,7 +32,7 @@ class Health:
 
     async def ready(self, _request: Request) -> Response:
         """Answer 200 when balancers may send requests here, else 503 with the reasons."""
-        reasons = self.vitals.why_not_ready(can_sign=self.keys.is_usable)
+        reasons = self.vitals.why_not_ready()
         if reasons:
             return json_bytes({"status": "not ready", "reasons": reasons}, AWAY)
         return json_bytes({"status": "ready"})

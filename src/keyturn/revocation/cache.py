@@ -12,7 +12,7 @@ from keyturn.revocation.copy import MICROSECONDS
 from keyturn.revocation.freshness import Freshness
 
 UPTO = "upto"
-"""The member that says up to which database time the set is complete, in Unix microseconds."""
+"""The member that says at which database time the set was complete, in Unix microseconds."""
 
 BATCH = 1000
 """Members one command carries: a millisecond or two of the server's time."""

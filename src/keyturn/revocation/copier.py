@@ -1,89 +1,86 @@
-"""Keeps the copy in Redis complete: the one writer of `upto`.
+"""Keeps the copy in Redis complete: the one writer of `upto` and `settled`.
 
-Each round reads `upto`, then PostgreSQL, then writes what is new together with the next `upto`,
-in one script that refuses if the set changed meanwhile. So whatever happens to the set between
-two rounds, or within one, is noticed before anybody is told that it is complete. When `upto` is
-missing, junk, or later than the database's own time (an older backup, a clock that stepped
-back), everything is copied into a new set, which then takes the place of the old one.
+A pass reads the set's mark, then asks PostgreSQL for its time and for what is new, page by page,
+then writes each page, and at the end claims that the set is complete: all by scripts that refuse
+if the mark changed meanwhile. So whatever happens to the set between two passes, or within one, is
+noticed before anybody is told that it is complete. When the mark is missing, junk, or later than
+the database's own time (an older backup, a clock that stepped back), everything is copied into a
+new set, which then takes the place of the old one.
+
+A pass that took longer than a claim may be held up is followed by another at once. It finds only
+what is newer than the first, so that a million revocations take one long pass and a short one.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from keyturn.crypto import opaque
 from keyturn.db.pool import Database
 from keyturn.revocation import record
 from keyturn.revocation.cache import BATCH
-from keyturn.revocation.copy import LATEST, MICROSECONDS, Copy, Mark
-from keyturn.revocation.record import Recent, Revoked
+from keyturn.revocation.copy import MICROSECONDS, Copy, Mark, Outcome, Staged
+from keyturn.revocation.record import Horizon, Revoked
 from keyturn.telemetry.metrics import Metrics
 
-OVERLAP = 30 * MICROSECONDS
-"""Rows are read again from so long before `upto`: a transaction commits after its rows' time."""
+OVERLAP = 5 * MICROSECONDS
+"""A round reads again from so long before `settled`, in case the database's clock was set back by
+less than that unnoticed, or that of a new primary is behind the old one's."""
+
+PASSES = 3
+"""In one round, before it is given up."""
 
 
 @dataclass(slots=True, eq=False)
 class Copier:
-    """One process's copier; the leader runs rounds, and two at once would do no harm."""
+    """One process's copier; the leader runs rounds, and two at once would do no harm.
+
+    It remembers nothing: how far the set goes stands in the set, and changes with it.
+    """
 
     database: Database
     copy: Copy
     metrics: Metrics
-    _upto: int | None = field(default=None, init=False)
-    _written: frozenset[str] = field(default=frozenset(), init=False)
-    """Members read in the last round: in the set, as long as `upto` is what we wrote then."""
+    overlap: int = OVERLAP
 
     async def run_round(self) -> bool:
-        """Copy what is new; False when the set changed meanwhile, for the next round to see to.
+        """Copy what is new and claim it; False when that was not possible, for the next round.
 
-        Raises `Unavailable` and `CacheUnavailable`; nothing is half done then.
+        Raises `Unavailable` and `CacheUnavailable`; what was copied until then stays.
         """
+        staged = Staged(f"{self.copy.key}:{opaque.token_urlsafe(9)}")
+        outcome = await self._pass(staged, self.overlap)
+        for _ in range(PASSES - 1):
+            if outcome is Outcome.LATE:
+                outcome = await self._pass(staged, 0)
+        self.metrics.revocation_copies(outcome.value)
+        return outcome is Outcome.COPIED
+
+    async def _pass(self, staged: Staged, overlap: int) -> Outcome:
         mark = await self.copy.read()
-        if mark.upto is None:
-            return await self._copy_everything()
-        recent = await record.since(self.database, mark.upto - OVERLAP)
-        known = self._written if mark.upto == self._upto else frozenset()
-        new = _without(recent.rows, known)
-        if mark.upto > recent.upto or len(new) > BATCH:
-            return await self._copy_everything()
-        return await self._copy_new(mark, recent, new)
+        horizon = await record.horizon(self.database)
+        settled = mark.settled_by(horizon.now)
+        if settled is None:
+            return await self._copy_everything(mark, horizon, staged)
+        async for page in record.since(self.database, settled - overlap, BATCH):
+            reached = min(horizon.settled, page[-1].revoked_at)
+            # No write leaves the mark as it was: a replica that was promoted without the last one
+            # would else be taken for complete. To settle less is always true.
+            settled = reached if reached > settled else settled - 1
+            written = await self.copy.add(mark, settled, page)
+            if written is None:
+                return Outcome.OVERTAKEN
+            mark, late = written
+            self._observe(horizon, late)
+        return await self.copy.claim(mark, Horizon(horizon.now, max(settled, horizon.settled)))
 
-    async def _copy_new(self, mark: Mark, recent: Recent, new: Sequence[Revoked]) -> bool:
-        added = await self.copy.add(mark, recent.upto, new)
-        if added is None:
-            return False
-        self._remember(recent)
-        for row in new:
-            if row.member in added:
-                # Its revoker could not reach Redis: the copy lacked it until now.
-                seconds = max(recent.upto - row.revoked_at, 0) / MICROSECONDS
-                self.metrics.revocation_propagation.observe(seconds)
-        return True
+    async def _copy_everything(self, mark: Mark, horizon: Horizon, staged: Staged) -> Outcome:
+        async for page in record.since(self.database, staged.settled, BATCH):
+            await self.copy.stage(staged, page)
+        staged.settled = horizon.settled
+        return await self.copy.replace(mark, horizon, staged)
 
-    async def _copy_everything(self) -> bool:
-        staging = f"{self.copy.key}:{opaque.token_urlsafe(9)}"
-        begun = (await record.since(self.database, LATEST)).upto
-        size, staged = 0, set[str]()
-        async for page in record.pages(self.database, BATCH):
-            size += await self.copy.stage(staging, page)
-            staged.update(row.member for row in page if row.revoked_at >= begun - OVERLAP)
-        while True:
-            mark = await self.copy.read()
-            recent = await record.since(self.database, begun - OVERLAP)
-            new = _without(recent.rows, staged)
-            if len(new) <= BATCH:
-                break
-            size += await self.copy.stage(staging, new[:BATCH])
-            staged.update(row.member for row in new[:BATCH])
-        done = await self.copy.replace(mark, recent.upto, (staging, size), new)
-        if done:
-            self._remember(recent)
-        return done
-
-    def _remember(self, recent: Recent) -> None:
-        self._upto = recent.upto
-        self._written = frozenset(row.member for row in recent.rows)
-
-
-def _without(rows: Iterable[Revoked], known: frozenset[str] | set[str]) -> list[Revoked]:
-    return [row for row in rows if row.member not in known]
+    def _observe(self, horizon: Horizon, late: Iterable[Revoked]) -> None:
+        """Note how late these came: their revokers could not reach Redis."""
+        for row in late:
+            seconds = max(horizon.now - row.revoked_at, 0) / MICROSECONDS
+            self.metrics.revocation_propagation.observe(seconds)

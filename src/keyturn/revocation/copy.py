@@ -1,37 +1,61 @@
-"""The copier's words to Redis: read how far the set goes, add rows, put a whole set in place."""
+"""The copier's words to Redis: read how far the set goes, add rows, claim that it is complete."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from math import isfinite
 
 from keyturn.cache.client import Argument, Cache
-from keyturn.revocation.record import Revoked
-from keyturn.revocation.scripts import ADD, READ, REPLACE, STAGE
+from keyturn.revocation.record import Horizon, Revoked
+from keyturn.revocation.scripts import ADD, CLAIM, READ, REPLACE, STAGE
 
 MICROSECONDS = 1_000_000
 
-LATEST = 4_000_000_000 * MICROSECONDS
-"""No database tells a time after 2096; a larger `upto` is junk."""
+BOUND = 2.5
+"""Seconds after its commit within which a revocation is in force everywhere, whatever fails.
+
+A claim is `Copy.patience` seconds old at most when it is written, and is believed for the time of
+the setting `revocation.trust` after that: together they are this long.
+"""
 
 STAGING_MILLISECONDS = 60_000
 """A copy that was given up goes away by itself."""
 
 
+class Outcome(Enum):
+    """What became of a claim; the values are the labels of the metric."""
+
+    COPIED = "copied"
+    LATE = "late"
+    """Reading PostgreSQL took too long for the claim to be worth anything."""
+    OVERTAKEN = "overtaken"
+    """The set is no longer the one that was read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What the set said: `upto` as Redis writes it, and when, by the clock of Redis."""
+    """What the set said: two times as Redis writes them, and when, by the clock of Redis."""
 
     text: bytes
     read_at: bytes
 
-    @property
-    def upto(self) -> float | None:
-        """The time up to which the set is complete; None when it says nothing usable."""
-        try:
-            value = float(self.text)
-        except ValueError:
-            return None
-        return value if isfinite(value) and 0 < value < LATEST else None
+    def settled_by(self, now: int) -> int | None:
+        """Return the time before which nothing is missing from the set.
+
+        None when the mark says nothing that can be true while the database tells the time `now`.
+        """
+        upto, settled = map(_time, self.text.split(b" "))
+        return None if upto is None or settled is None or max(upto, settled) > now else int(settled)
+
+
+@dataclass(slots=True)
+class Staged:
+    """A set nobody reads yet."""
+
+    key: str
+    size: int = 0
+    settled: int = 0
+    """The time before which nothing is missing from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,40 +65,57 @@ class Copy:
     cache: Cache
     key: str
     patience: float
-    """Seconds after which a reading is too old to rest a write on."""
+    """Seconds after which a reading is too old to rest a claim on."""
 
     async def read(self) -> Mark:
-        """Return how far the set says it is complete."""
+        """Return how far the set says it goes."""
         text, read_at = await self.cache.eval(READ, [self.key])
         return Mark(text, read_at)
 
-    async def add(self, mark: Mark, upto: int, rows: Sequence[Revoked]) -> frozenset[str] | None:
-        """Add rows and move `upto`, if it still is as `mark` says; trim what has expired.
+    async def add(
+        self, mark: Mark, settled: int, rows: Sequence[Revoked]
+    ) -> tuple[Mark, list[Revoked]] | None:
+        """Add rows and move `settled`, if this is the set's mark; that claims nothing yet.
 
-        Returns the members that were not there, None when refused.
+        Return the set's next mark, and the rows that were not there; None when overtaken.
         """
-        start = self._start(mark, upto)
-        added = await self.cache.eval(ADD, [self.key], start + _pairs(rows))
-        return None if added is None else frozenset(member.decode() for member in added)
+        reply = await self.cache.eval(ADD, [self.key], [mark.text, settled, *_pairs(rows)])
+        if reply is None:
+            return None
+        text, added = reply
+        return Mark(text, mark.read_at), [rows[int(place)] for place in added.split()]
 
-    async def stage(self, staging: str, rows: Sequence[Revoked]) -> int:
-        """Add rows to a set nobody reads yet; return how many it did not have."""
-        arguments: list[Argument] = [STAGING_MILLISECONDS]
-        return int(await self.cache.eval(STAGE, [staging], arguments + _pairs(rows)))
+    async def claim(self, mark: Mark, horizon: Horizon) -> Outcome:
+        """Say that the set with this mark has everything as of `horizon`; trim what has expired."""
+        return await self._ask(CLAIM, [self.key], self._claim(mark, horizon))
 
-    async def replace(
-        self, mark: Mark, upto: int, staging: tuple[str, int], rows: Sequence[Revoked]
-    ) -> bool:
-        """Complete the staged set (its key, its size) with rows, and put it in place of this one.
+    async def stage(self, staged: Staged, rows: Sequence[Revoked]) -> None:
+        """Add rows to a set nobody reads yet."""
+        arguments: list[Argument] = [STAGING_MILLISECONDS, *_pairs(rows)]
+        staged.size += await self.cache.eval(STAGE, [staged.key], arguments)
 
-        False when `upto` is no longer as `mark` says, or something is missing from the staged set.
+    async def replace(self, mark: Mark, horizon: Horizon, staged: Staged) -> Outcome:
+        """Put a staged set, which has everything as of `horizon`, in the place of the marked one.
+
+        Overtaken also when the staged set has not all its members any more.
         """
-        name, size = staging
-        start = [*self._start(mark, upto), size]
-        return bool(await self.cache.eval(REPLACE, [self.key, name], start + _pairs(rows)))
+        args = [*self._claim(mark, horizon), staged.size]
+        return await self._ask(REPLACE, [self.key, staged.key], args)
 
-    def _start(self, mark: Mark, upto: int) -> list[Argument]:
-        return [mark.text, mark.read_at, int(self.patience * MICROSECONDS), upto]
+    def _claim(self, mark: Mark, horizon: Horizon) -> list[Argument]:
+        age = int(self.patience * MICROSECONDS)
+        return [mark.text, mark.read_at, age, horizon.now, horizon.settled]
+
+    async def _ask(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> Outcome:
+        return Outcome((await self.cache.eval(script, keys, args)).decode())
+
+
+def _time(text: bytes) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if value > 0 and isfinite(value) else None
 
 
 def _pairs(rows: Iterable[Revoked]) -> list[Argument]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, Self, TypeAlias
 
-from keyturn.db.pool import Database, Row, Statements
+from keyturn.db.pool import Row, Statements
 from keyturn.db.queries import load_queries
 from keyturn.settings import LONGEST_ACCESS_TOKEN
 
@@ -31,16 +31,20 @@ class Revoked:
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
-        """Build from a row of `since` or `page`."""
-        return cls(row["member"], row["revoked_at"], row["expires_at"])
+        """Build from a row of `since`."""
+        return cls(f"{row['kind']}:{row['id']}", row["revoked_at"], row["expires_at"])
 
 
 @dataclass(frozen=True, slots=True)
-class Recent:
-    """All that was revoked since a moment, as of `upto` (the database's time, microseconds)."""
+class Horizon:
+    """What the database said at one moment, in Unix microseconds of its clock.
 
-    upto: int
-    rows: tuple[Revoked, ...]
+    Whatever had been committed by `now` is seen by every later statement. Whatever will be
+    committed later has a `revoked_at` of at least `settled`.
+    """
+
+    now: int
+    settled: int
 
 
 async def write(tx: Statements, kind: Kind, ids: Sequence[str]) -> None:
@@ -52,20 +56,23 @@ async def write(tx: Statements, kind: Kind, ids: Sequence[str]) -> None:
         await tx.execute(SQL["write"], kind, list(ids), LIFETIME)
 
 
-async def since(database: Statements, moment: float) -> Recent:
-    """Return what was revoked since `moment` (Unix microseconds). Raises `Unavailable`."""
-    rows = await database.fetch(SQL["since"], moment)
-    return Recent(
-        rows[0]["upto"], tuple(Revoked.from_row(row) for row in rows if row["member"] is not None)
-    )
+async def horizon(database: Statements) -> Horizon:
+    """Ask for the time, and before which no row can come to light. Raises `Unavailable`."""
+    [row] = await database.fetch(SQL["horizon"], LIFETIME)
+    return Horizon(row["now"], row["settled"])
 
 
-async def pages(database: Database, size: int) -> AsyncIterator[Sequence[Revoked]]:
-    """Yield every revocation in force, `size` at a time; what commits meanwhile may be missing."""
-    last = ("", "")
-    while rows := await database.fetch(SQL["page"], *last, size):
+async def since(database: Statements, moment: float, size: int) -> AsyncIterator[Sequence[Revoked]]:
+    """Yield what was revoked since `moment` and is in force, oldest first, `size` rows at a time.
+
+    A page is as old as its own statement. Raises `Unavailable`.
+    """
+    place = (moment, "", "")
+    while rows := await database.fetch(SQL["since"], *place, size):
         yield [Revoked.from_row(row) for row in rows]
-        last = (rows[-1]["kind"], rows[-1]["id"])
+        if len(rows) < size:
+            return
+        place = (rows[-1]["revoked_at"], rows[-1]["kind"], rows[-1]["id"])
 
 
 async def purge_expired(database: Statements, limit: int) -> int:

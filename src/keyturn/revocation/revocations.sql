@@ -16,24 +16,29 @@ on conflict (kind, id) do nothing;
 select exists (select from revocations where kind = 'sid' and id = $1)
     or exists (select from revocations where kind = 'jti' and id = $2) as revoked;
 
--- name: since
--- What was revoked since a moment, with the time up to which that is all (one row at least).
-select (extract(epoch from now()) * 1000000)::bigint as upto,
-       kind || ':' || id as member,
-       (extract(epoch from revoked_at) * 1000000)::bigint as revoked_at,
-       (extract(epoch from expires_at) * 1000000)::bigint as expires_at
-  from (select) as one
-  left join revocations on revoked_at >= to_timestamp($1::float8 / 1000000) and expires_at > now();
+-- name: horizon
+-- The time, and the start of the oldest transaction that is writing revocations.
+-- A row is seen once its transaction has committed, which may be long after its `revoked_at`: a
+-- synchronous standby that does not answer. A writer locks the table before it reads the clock and
+-- lets go after its rows can be seen, so that whoever holds no lock now will write later times only.
+-- Of a writer whose start is hidden (another role's, a prepared one) nothing is known but that rows
+-- older than $1 have expired.
+select (extract(epoch from now()) * 1000000)::bigint as now,
+       (extract(epoch from least(now(), min(coalesce(xact_start, now() - $1::interval))))
+        * 1000000)::bigint as settled
+  from pg_locks left join pg_stat_activity using (pid)
+ where locktype = 'relation' and mode = 'RowExclusiveLock'
+   and relation = 'revocations'::regclass
+   and database = (select oid from pg_database where datname = current_database());
 
--- name: page
--- The next revocations in order of their key, for a copy of all of them.
-select kind, id, kind || ':' || id as member,
-       (extract(epoch from revoked_at) * 1000000)::bigint as revoked_at,
+-- name: since
+-- The next revocations in order of their time, after a place in that order.
+select kind, id, (extract(epoch from revoked_at) * 1000000)::bigint as revoked_at,
        (extract(epoch from expires_at) * 1000000)::bigint as expires_at
   from revocations
- where (kind, id) > ($1, $2) and expires_at > now()
- order by kind, id
- limit $3;
+ where (revoked_at, kind, id) > (to_timestamp($1::float8 / 1000000), $2, $3) and expires_at > now()
+ order by revocations.revoked_at, kind, id
+ limit $4;
 
 -- name: purge_expired
 -- Delete a batch of revocations that no living token can name any more.

@@ -4,24 +4,36 @@ Unknown members are refused: a misspelt `rememberMe` must not quietly mean "no".
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema
 
 MOST_TEXT = 1024
 """Characters of one text member: more is refused before anything is hashed or compared."""
 
-Text = Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
+Text = Annotated[str, Field(min_length=1, max_length=MOST_TEXT, pattern=r"^[^\x00]*$")]
+"""Text without NUL, which PostgreSQL cannot keep: better a refusal here than a failure there."""
 
 
 class Message(BaseModel):
-    """A JSON object in camelCase; unknown members are refused."""
+    """A JSON object in camelCase; unknown members are refused, the names used here among them."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
+
+
+class Answer(Message):
+    """A message that we make: by the names used here, with every member that has a value."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True
+        validate_by_name=True, json_schema_serialization_defaults_required=True
     )
+
+
+def _left_out_not_null(schema: dict[str, Any]) -> None:
+    del schema["default"]
 
 
 class CredentialBody(Message):
@@ -60,7 +72,7 @@ class PasswordBody(CredentialBody):
     new_password: Text
 
 
-class UserAnswer(Message):
+class UserAnswer(Answer):
     """A person, as the app may show them."""
 
     id: UUID
@@ -68,7 +80,7 @@ class UserAnswer(Message):
     name: str | None
 
 
-class AccessAnswer(Message):
+class AccessAnswer(Answer):
     """A fresh access token; `expires_in` in seconds."""
 
     access_token: str
@@ -80,7 +92,9 @@ class AccessAnswer(Message):
 class RefreshAnswer(AccessAnswer):
     """POST /auth/refresh: `refreshToken` only when it travels in the body."""
 
-    refresh_token: str | None = Field(None, exclude_if=lambda token: token is None)
+    refresh_token: str | SkipJsonSchema[None] = Field(
+        None, exclude_if=lambda token: token is None, json_schema_extra=_left_out_not_null
+    )
     refresh_expires_in: int
 
 
@@ -90,7 +104,7 @@ class LoginAnswer(RefreshAnswer):
     user: UserAnswer
 
 
-class SessionAnswer(Message):
+class SessionAnswer(Answer):
     """One line of "where am I signed in"."""
 
     id: UUID
@@ -102,13 +116,13 @@ class SessionAnswer(Message):
     current: bool
 
 
-class SessionsAnswer(Message):
+class SessionsAnswer(Answer):
     """GET /auth/sessions."""
 
     sessions: list[SessionAnswer]
 
 
-class EndedAnswer(Message):
+class EndedAnswer(Answer):
     """POST /auth/logout-all."""
 
     ended: int

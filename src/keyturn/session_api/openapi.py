@@ -19,35 +19,60 @@ MAX_AGE = 300
 REF = "#/components/schemas/{model}"
 
 
-class Operation(NamedTuple):
-    """One request: what it reads, what it answers, and how it may be refused."""
+Security = tuple[Mapping[str, list[str]], ...]
 
+OPEN: Security = ()
+BEARER: Security = ({"bearer": []},)
+BEARER_OR_COOKIE: Security = (*BEARER, {"cookie": []})
+CREDENTIAL: Security = ({"cookie": []}, {})
+"""A session credential: the cookie, or nothing but `refreshToken` in the body."""
+
+SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "cookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-kt_00000000",
+        "description": "The digits differ for each client: take the name that the sign-in set.",
+    },
+}
+
+SENT = (400, 401, 403, 408, 413, 415, 503)
+"""How any request with a body may be refused."""
+
+
+class Operation(NamedTuple):
+    """One request: what it reads, what it answers, how it is proven and may be refused."""
+
+    name: str
     method: str
     path: str
     summary: str
     body: type[BaseModel] | None
     answer: type[BaseModel] | None
-    refusals: tuple[int, ...]
+    security: Security
+    refusals: tuple[int, ...] = SENT
 
 
 OPERATIONS = (
-    Operation("post", paths.LOGIN, "Sign in", messages.LoginBody, messages.LoginAnswer,
-              (400, 401, 403, 413, 415, 429, 503)),
-    Operation("post", paths.REFRESH, "Stay signed in", messages.CredentialBody,
-              messages.RefreshAnswer, (400, 401, 403, 413, 415, 503)),
-    Operation("post", paths.LOGOUT, "Sign out here", messages.CredentialBody, None,
-              (400, 401, 403, 413, 415, 503)),
-    Operation("get", paths.ME, "Who am I", None, messages.UserAnswer, (401, 403, 503)),
-    Operation("get", paths.SESSIONS, "Where am I signed in", None, messages.SessionsAnswer,
-              (400, 401, 403, 503)),
-    Operation("delete", paths.SESSION, "Sign out there", messages.CredentialBody, None,
-              (400, 401, 403, 404, 413, 415, 503)),
-    Operation("post", paths.LOGOUT_ALL, "Sign out everywhere", messages.LogoutAllBody,
-              messages.EndedAnswer, (400, 401, 403, 413, 415, 503)),
-    Operation("post", paths.REAUTHENTICATE, "Prove yourself again", messages.ReauthenticateBody,
-              messages.AccessAnswer, (400, 401, 403, 413, 415, 429, 503)),
-    Operation("post", paths.PASSWORD, "Choose a new password", messages.PasswordBody, None,
-              (400, 401, 403, 413, 415, 503)),
+    Operation("login", "post", paths.LOGIN, "Sign in",
+              messages.LoginBody, messages.LoginAnswer, OPEN, (*SENT, 429)),
+    Operation("refresh", "post", paths.REFRESH, "Stay signed in",
+              messages.CredentialBody, messages.RefreshAnswer, CREDENTIAL),
+    Operation("logout", "post", paths.LOGOUT, "Sign out here",
+              messages.CredentialBody, None, CREDENTIAL),
+    Operation("me", "get", paths.ME, "Who am I",
+              None, messages.UserAnswer, BEARER, (401, 403, 503)),
+    Operation("sessions", "get", paths.SESSIONS, "Where am I signed in",
+              None, messages.SessionsAnswer, BEARER_OR_COOKIE, (400, 401, 403, 503)),
+    Operation("endSession", "delete", paths.SESSION, "Sign out there",
+              messages.CredentialBody, None, CREDENTIAL, (*SENT, 404)),
+    Operation("logoutAll", "post", paths.LOGOUT_ALL, "Sign out everywhere",
+              messages.LogoutAllBody, messages.EndedAnswer, CREDENTIAL),
+    Operation("reauthenticate", "post", paths.REAUTHENTICATE, "Prove yourself again",
+              messages.ReauthenticateBody, messages.AccessAnswer, CREDENTIAL, (*SENT, 429)),
+    Operation("password", "post", paths.PASSWORD, "Choose a new password",
+              messages.PasswordBody, None, CREDENTIAL),
 )  # fmt: skip
 
 
@@ -71,9 +96,15 @@ class OpenApi:
 
 def describe(issuer: str) -> Mapping[str, Any]:
     """Return the document as plain data."""
-    models = {one for step in OPERATIONS for one in (step.body, step.answer) if one}
-    pairs = [(model, "validation") for model in sorted(models | {messages.ErrorAnswer}, key=str)]
-    _, schemas = models_json_schema(pairs, ref_template=REF)  # type: ignore[arg-type]
+    read = {step.body for step in OPERATIONS if step.body}
+    made = {step.answer for step in OPERATIONS if step.answer} | {messages.ErrorAnswer}
+    _, schemas = models_json_schema(
+        [
+            *((model, "validation") for model in sorted(read, key=str)),
+            *((model, "serialization") for model in sorted(made, key=str)),
+        ],
+        ref_template=REF,
+    )
     routes: dict[str, dict[str, Any]] = {}
     for step in OPERATIONS:
         routes.setdefault(step.path, {})[step.method] = _operation(step)
@@ -82,10 +113,7 @@ def describe(issuer: str) -> Mapping[str, Any]:
         "info": {"title": "keyturn session API", "version": __version__},
         "servers": [{"url": issuer}],
         "paths": routes,
-        "components": {
-            "schemas": schemas["$defs"],
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
-        },
+        "components": {"schemas": schemas["$defs"], "securitySchemes": SCHEMES},
     }
 
 
@@ -98,7 +126,8 @@ def _operation(step: Operation) -> dict[str, Any]:
     }
     described: dict[str, Any] = {
         "summary": step.summary,
-        "operationId": f"{step.method}_{step.path.strip('/').replace('/', '_')}",
+        "operationId": step.name,
+        "security": step.security,
         "parameters": [client, *_path_parameters(step.path)],
         "responses": {
             **_success(step.answer),
@@ -106,9 +135,8 @@ def _operation(step: Operation) -> dict[str, Any]:
         },
     }
     if step.body is not None:
-        described["requestBody"] = {"content": _content(step.body)}
-    if step.method == "get":
-        described["security"] = [{"bearer": []}]
+        demanded = any(one.is_required() for one in step.body.model_fields.values())
+        described["requestBody"] = {"required": demanded, "content": _content(step.body)}
     return described
 
 

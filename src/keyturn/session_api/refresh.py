@@ -28,6 +28,7 @@ class Refresh:
         body = await self.bodies.read(request, CredentialBody)
         credential = await self.transport.credential(request, body.refresh_token)
         client = credential.client
+        self.access_tokens.require_key()
         try:
             refreshed = await self.rotation.refresh(RefreshRequest(client, credential.token))
         except InvalidGrant as refusal:

@@ -20,8 +20,6 @@ from keyturn.web import origin
 from keyturn.web.cookies import SessionCookies
 from keyturn.web.request_notes import note_client
 
-CLIENT_HEADER = "X-Keyturn-Client"
-
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -46,7 +44,7 @@ class Transport:
         `X-Keyturn-Client` names it; without the header, the only session API client there is.
         Raises `InvalidClient`, `InvalidRequest`, `OriginRefused`.
         """
-        named = request.headers.get(CLIENT_HEADER)
+        named = request.headers.get(origin.CLIENT_HEADER)
         client = await (self.registry.get(named) if named else self._only_one())
         if client is None or not client.session_api:
             raise InvalidClient("X-Keyturn-Client: unknown, disabled or not for the session API")
@@ -70,15 +68,11 @@ class Transport:
         if from_cookie is not None and from_body is not None:
             raise InvalidRequest("session credential: both in the cookie and in the body")
         if from_cookie is not None:
-            self.require_proof_of_origin(request, client)
+            origin.require(request.headers, client)
             return Credential(client, from_cookie, by_cookie=True)
         if from_body is None:
             raise SessionGone("session credential: none")
         return Credential(client, from_body, by_cookie=False)
-
-    def require_proof_of_origin(self, request: Request, client: Client) -> None:
-        """Refuse a request that uses cookies without showing where it comes from."""
-        origin.require(request.headers, client, named=CLIENT_HEADER in request.headers)
 
     async def session(self, credential: Credential) -> Session:
         """Return the live session of a credential; nothing is rotated. Raises `SessionGone`."""

@@ -5,16 +5,18 @@ ended ids to the cache after the commit. Ending takes any genuine generation of 
 and never raises a verdict of reuse: a person who logs out with an old token means it.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from keyturn.clients.model import Client
-from keyturn.db.pool import Database, Row, Statements
+from keyturn.crypto.opaque import session_id_floor
+from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import Query, load_queries
-from keyturn.errors import InvalidGrant
+from keyturn.errors import InvalidGrant, Unavailable
 from keyturn.revocation import record
 from keyturn.revocation.revocations import Revocations
 from keyturn.sessions.decision import StoredSession, is_genuine
@@ -30,6 +32,10 @@ SCANNED = 5000
 
 FIRST: UUID | None = UUID(int=0)
 """Where a sweep begins."""
+
+PAUSES = (0.1, 0.5, 2.0)
+"""Seconds before a part of a sweep is tried again: somebody held its rows, or two waited for
+each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +60,25 @@ class Ending:
     async def by_refresh_token(
         self, client: Client, text: str, reason: str = "logout"
     ) -> Session | None:
-        """End the session `text` is any generation of; None when it is nobody's."""
+        """End the session `text` is any generation of; return it, also when it was over before.
+
+        None when it is nobody's. Raises `Unavailable`.
+        """
         try:
             token = self.codec.decode(text, client.id)
         except InvalidGrant:
             return None
+        if token.session_id < session_id_floor(self.revocations.clock.now()):
+            return None
         row = await self.database.fetch_row(SQL["read"], token.session_id)
-        stored = None if row is None else StoredSession.from_row(row)
-        if stored is None or not is_genuine(stored, token, self.codec):
+        if row is None:
+            return None
+        stored = StoredSession.from_row(row)
+        if _is_over(stored):
+            # Following an old token through its generations costs a core 50 ms: not for what is
+            # over, where the same token could be sent again and again.
+            return stored.session
+        if not is_genuine(stored, token, self.codec):
             return None
         await self._end(SQL["end_one"], stored.session.id, reason, reason=reason)
         return stored.session
@@ -104,36 +121,67 @@ class Ending:
 
     async def _end(self, query: Query, *args: Any, reason: str) -> list[Ended]:
         async with self.database.transaction() as tx:
-            ended = await _ended(tx, await tx.fetch(query, *args))
+            ended = await end_sessions(tx, query, *args)
         await self.tell(ended, reason)
         return ended
 
     async def _sweep(self, query: Query, criterion: Any, reason: str) -> int:
-        """Walk the whole table in the order of its key: no statement is long, none is repeated."""
+        """Walk the whole table in the order of its key: no statement is long, none is repeated.
+
+        Audited however it ends: what a sweep ended before it failed stays ended.
+        """
         total, last = 0, FIRST
-        while last is not None:
-            async with self.database.transaction() as tx:
-                row = await tx.fetch_row(query, last, SCANNED, reason, criterion)
-                ended = [] if row is None else [str(one) for one in row["ended"]]
-                await record.write(tx, "sid", ended)
-            last = None if row is None else row["last"]
-            total += len(ended)
-            self.metrics.sessions_revoked(reason, len(ended))
-            await self.revocations.announce("sid", ended)
-        detail: Detail = {"reason": reason, "criterion": str(criterion), "ended": total}
-        self.audit.record(AuditEvent(type="session_ended", detail=detail))
+        try:
+            while last is not None:
+                ended, last = await self._end_part(query, last, criterion, reason)
+                total += len(ended)
+                self.metrics.sessions_revoked(reason, len(ended))
+                await self.revocations.announce("sid", ended)
+        finally:
+            detail: Detail = {"reason": reason, "criterion": str(criterion), "ended": total}
+            result: Literal["ok", "failed"] = "ok" if last is None else "failed"
+            self.audit.record(AuditEvent(type="session_ended", result=result, detail=detail))
         return total
+
+    async def _end_part(
+        self, query: Query, after: UUID, criterion: Any, reason: str
+    ) -> tuple[list[str], UUID | None]:
+        """End what is meant among the next rows and return it, and where to go on."""
+        for pause in PAUSES:
+            try:
+                return await self._end_next(query, after, criterion, reason)
+            except Unavailable:
+                await asyncio.sleep(pause)
+        return await self._end_next(query, after, criterion, reason)
+
+    async def _end_next(
+        self, query: Query, after: UUID, criterion: Any, reason: str
+    ) -> tuple[list[str], UUID | None]:
+        async with self.database.transaction() as tx:
+            row = await tx.fetch_row(query, after, SCANNED, reason, criterion)
+            ended = [] if row is None else [str(one) for one in row["ended"]]
+            await record.write(tx, "sid", ended)
+        return ended, None if row is None else row["last"]
 
 
 async def end_sessions_of_user(
     tx: Statements, user_id: UUID, reason: str, keep: UUID | None = None
 ) -> list[Ended]:
     """End a user's live sessions but `keep`, inside the transaction that closed the account."""
-    return await _ended(tx, await tx.fetch(SQL["end_all_of_user"], user_id, reason, keep))
+    return await end_sessions(tx, SQL["end_all_of_user"], user_id, reason, keep)
 
 
-async def _ended(tx: Statements, rows: Sequence[Row]) -> list[Ended]:
-    """Write the revocations of what an UPDATE has just ended."""
-    ended = [Ended(row["id"], row["user_id"], row["client_id"]) for row in rows]
+async def end_sessions(tx: Statements, query: Query, *args: Any) -> list[Ended]:
+    """Run an UPDATE that ends sessions, and write their revocations, in one transaction.
+
+    After its commit the caller tells: `Ending.tell`.
+    """
+    ended = [
+        Ended(row["id"], row["user_id"], row["client_id"]) for row in await tx.fetch(query, *args)
+    ]
     await record.write(tx, "sid", [str(one.id) for one in ended])
     return ended
+
+
+def _is_over(stored: StoredSession) -> bool:
+    return stored.revoked or stored.session.expires_at <= stored.session.decided_at

@@ -92,5 +92,3 @@ class Started:
 
     session: Session
     refresh_token: str
-    replaced: tuple[UUID, ...] = ()
-    """Sessions that ended in the same transaction: announce them."""

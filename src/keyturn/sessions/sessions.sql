@@ -96,31 +96,40 @@ returning id, user_id, client_id;
 
 -- name: end_some_of_client
 -- End a client's live sessions among the next rows after an id: a part of a large sweep.
-with scanned as (
-  select id from sessions where id > $1 order by id limit $2
+-- The end of the next range, then the range. The planner does not know $2 and would take it for a
+-- tenth of the table, not worth an index; the constant limit inside it keeps every part on the key.
+with range as materialized (
+  select id as last
+    from (select id from (select id from sessions where id > $1 order by id limit 10000) as next
+           limit $2) as scanned
+   order by id desc
+   limit 1
 ), ended as (
   update sessions
      set revoked_at = now(), revoke_reason = $3
-    from scanned
-   where sessions.id = scanned.id and client_id = $4 and revoked_at is null and expires_at > now()
-  returning sessions.id
+   where id > $1 and id <= (select last from range)
+     and client_id = $4 and revoked_at is null and expires_at > now()
+  returning id
 )
-select (select id from scanned order by id desc limit 1) as last,
-       array(select id from ended) as ended;
+select (select last from range) as last, array(select id from ended) as ended;
 
 -- name: end_some_before
 -- End what started before a moment among the next rows after an id: a part of a large sweep.
-with scanned as (
-  select id from sessions where id > $1 order by id limit $2
+-- Its two steps are those of end_some_of_client.
+with range as materialized (
+  select id as last
+    from (select id from (select id from sessions where id > $1 order by id limit 10000) as next
+           limit $2) as scanned
+   order by id desc
+   limit 1
 ), ended as (
   update sessions
      set revoked_at = now(), revoke_reason = $3
-    from scanned
-   where sessions.id = scanned.id and created_at < $4 and revoked_at is null and expires_at > now()
-  returning sessions.id
+   where id > $1 and id <= (select last from range)
+     and created_at < $4 and revoked_at is null and expires_at > now()
+  returning id
 )
-select (select id from scanned order by id desc limit 1) as last,
-       array(select id from ended) as ended;
+select (select last from range) as last, array(select id from ended) as ended;
 
 -- name: lock_active_user
 -- Hold the account open while its session starts; nothing if it was closed since the proof.
@@ -149,7 +158,7 @@ update sessions
                where user_id = $1 and revoked_at is null and expires_at > now()
                order by created_at desc, id desc
               offset $2)
-returning id;
+returning id, user_id, client_id;
 
 -- name: list_of_user
 -- The live sessions of a user, the latest first.
@@ -168,11 +177,21 @@ returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr
           remembered, idle_expires_at, expires_at, now() as decided_at;
 
 -- name: purge_expired
--- Delete a batch of sessions that expired long ago: the lowest ids.
-delete from sessions
- where id in (select id
-                from sessions
-               where id < $1 and expires_at < now()
-               order by id
-               limit $2
-                 for update skip locked);
+-- Delete what has expired among the next rows after an id: a part of the purge.
+-- Its two steps are those of end_some_of_client.
+with range as materialized (
+  select id as last
+    from (select id from (select id from sessions where id > $1 order by id limit 10000) as next
+           where id < $2
+           limit $3) as scanned
+   order by id desc
+   limit 1
+), gone as (
+  delete from sessions
+   where id in (select id
+                  from sessions
+                 where id > $1 and id <= (select last from range) and expires_at < now()
+                   for update skip locked)
+  returning id
+)
+select (select last from range) as last, (select count(*) from gone) as deleted;

@@ -17,12 +17,10 @@ from keyturn.crypto import opaque
 from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import load_queries
 from keyturn.errors import InvalidCredentials
-from keyturn.revocation import record
-from keyturn.revocation.revocations import Revocations
+from keyturn.sessions.end import Ended, Ending, end_sessions
 from keyturn.sessions.lifetimes import Lifetimes
 from keyturn.sessions.model import Session, Started
 from keyturn.sessions.refresh_token import SECRET_SIZE, RefreshToken, RefreshTokenCodec
-from keyturn.telemetry.metrics import Metrics
 
 SQL = load_queries(__package__, "sessions.sql")
 
@@ -52,8 +50,7 @@ class Starter:
 
     database: Database
     codec: RefreshTokenCodec
-    revocations: Revocations
-    metrics: Metrics
+    ending: Ending
     clock: Clock
     max_per_user: int
 
@@ -70,11 +67,13 @@ class Starter:
             if open_account is None:
                 raise InvalidCredentials("account: closed since the password was checked")
             session = await self._insert(tx, request, token)
-            ended = await self._make_room(tx, request)
-        if ended:
-            await self.revocations.announce("sid", [str(one) for one in ended])
-        text = self.codec.encode(token, request.client.id)
-        return Started(session, text, tuple(ended))
+            replaced = await self._end_replaced(tx, request)
+            overflow = await end_sessions(
+                tx, SQL["end_overflow"], request.user_id, self.max_per_user
+            )
+        await self.ending.tell(replaced, "replaced")
+        await self.ending.tell(overflow, "overflow")
+        return Started(session, self.codec.encode(token, request.client.id))
 
     def _first_token(self, lifetimes: Lifetimes) -> RefreshToken:
         return RefreshToken(
@@ -109,15 +108,7 @@ class Starter:
             raise RuntimeError("insert ... returning gave no row")
         return Session.from_row(row)
 
-    async def _make_room(self, tx: Statements, request: SessionRequest) -> list[UUID]:
-        """End what this sign-in replaces and what exceeds the most a user may have."""
-        ended: list[UUID] = []
-        if request.replaces is not None:
-            rows = await tx.fetch(SQL["end_one"], request.replaces, "replaced")
-            ended += [row["id"] for row in rows]
-            self.metrics.sessions_revoked("replaced", len(rows))
-        rows = await tx.fetch(SQL["end_overflow"], request.user_id, self.max_per_user)
-        ended += [row["id"] for row in rows]
-        self.metrics.sessions_revoked("overflow", len(rows))
-        await record.write(tx, "sid", [str(one) for one in ended])
-        return ended
+    async def _end_replaced(self, tx: Statements, request: SessionRequest) -> list[Ended]:
+        if request.replaces is None:
+            return []
+        return await end_sessions(tx, SQL["end_one"], request.replaces, "replaced")

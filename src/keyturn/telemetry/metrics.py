@@ -36,9 +36,15 @@ TOKEN_RESULTS = (
     "unauthorized_client",
     "unsupported_grant_type",
     "invalid_dpop_proof",
+    "unsupported_media_type",
+    "request_too_large",
+    "request_timeout",
+    "too_many_requests",
     "temporarily_unavailable",
     "server_error",
 )
+"""What the token endpoint answers; a code that is missing here counts as the last one."""
+UNREADABLE = ("400", "408", "414", "431")
 GRANTS = ("refresh_token", "client_credentials", "unsupported")
 REVOKE_REASONS = (
     "reuse",
@@ -89,6 +95,16 @@ class Metrics:
         )
         self.active_requests = Gauge(
             "http_server_active_requests", "Requests being answered now.", registry=self.registry
+        )
+        self.unreadable_requests = Bound(
+            Counter(
+                "keyturn_unreadable_requests",
+                "Requests the HTTP parser refused, before any endpoint.",
+                ("status",),
+                registry=self.registry,
+            ),
+            "status",
+            UNREADABLE,
         )
 
     def _tokens(self) -> None:
@@ -146,6 +162,13 @@ class Metrics:
             "From a revocation's commit to its copy in Redis.",
             buckets=SLOW_BUCKETS,
             registry=registry,
+        )
+        self.revocation_copies = Bound(
+            Counter(
+                "keyturn_revocation_copies", "Rounds of the copier.", ("result",), registry=registry
+            ),
+            "result",
+            ("copied", "late", "overtaken", "failed"),
         )
         self.signing = Histogram(
             "keyturn_signing_duration_seconds",
@@ -214,6 +237,11 @@ class Metrics:
             ("dependency",),
             registry=registry,
         )
+        self.clock_skew = Gauge(
+            "keyturn_clock_skew_seconds",
+            "The database's clock minus this process's, at the last probe.",
+            registry=registry,
+        )
         self.loop_lag = Histogram(
             "keyturn_event_loop_lag_seconds",
             "How late the event loop wakes up.",
@@ -259,7 +287,7 @@ class Metrics:
         self.build = Info("keyturn_build", "Version of the server.", registry=registry)
 
     def token_request(self, grant: str, result: str) -> None:
-        """Count one token request; unknown grants and codes fall into the last bucket of each."""
+        """Count one answer; grants and codes that are none of ours count as the last of each."""
         key = (
             grant if grant in GRANTS else "unsupported",
             result if result in TOKEN_RESULTS else "server_error",

@@ -1,5 +1,6 @@
 """What a process knows of its own health; the server and the probe write it, `ops` reads it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from keyturn.clock import Clock
@@ -24,11 +25,17 @@ class Vitals:
 
     clock: Clock
     metrics: Metrics
+    can_sign: Callable[[], bool]
+    """Whether there is a key to sign with."""
     started: bool = False
     draining: bool = False
     dependencies: dict[str, Dependency] = field(default_factory=dict)
     _lag: float = 0.0
     _due: float | None = None
+
+    def __post_init__(self) -> None:
+        """Let scrapes ask whether the process is ready, also where nobody else asks."""
+        self.metrics.ready.set_function(lambda: not self.why_not_ready())
 
     def mark_started(self) -> None:
         """Note that settings, schema and keys are loaded."""
@@ -38,7 +45,6 @@ class Vitals:
         """Note that the process is going away: balancers should send nobody any more."""
         self.draining = True
         self.metrics.draining.set(1)
-        self.metrics.ready.set(0)
 
     def note_tick(self, next_in: float) -> None:
         """Note that the loop woke now, and that it means to wake again in `next_in` seconds."""
@@ -58,20 +64,18 @@ class Vitals:
         self.dependencies[name] = Dependency(not reason, self.clock.monotonic(), reason)
         self.metrics.dependency_up.labels(name).set(0 if reason else 1)
 
-    def why_not_ready(self, *, can_sign: bool) -> list[str]:
-        """Return what keeps traffic away, empty when nothing does; sets the `ready` gauge.
+    def why_not_ready(self) -> list[str]:
+        """Return what keeps traffic away, empty when nothing does.
 
         The database is not asked: without it JWKS, discovery and cached answers still serve.
         """
-        reasons = [
+        return [
             reason
             for reason, holds in (
                 ("starting", not self.started),
                 ("draining", self.draining),
                 ("event loop late", self.lag() >= MOST_LAG),
-                ("no signing key", not can_sign),
+                ("no signing key", not self.can_sign()),
             )
             if holds
         ]
-        self.metrics.ready.set(0 if reasons else 1)
-        return reasons

@@ -1,5 +1,6 @@
 """Tokens: what is signed, and how it is checked.
 
+`scope`         RFC 6749 section 3.3: scopes read, allowed, written
 `access_token`  RFC 9068: the claims, signed last, after every decision and every commit
 `verify`        our own access tokens presented to our own endpoints (RFC 9068 section 4)
 

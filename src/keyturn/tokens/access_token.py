@@ -4,7 +4,7 @@ Signed last, after every decision and every commit: a signature costs more than 
 a refresh, and nobody who is refused may make us pay it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from keyturn.errors import Unavailable
 from keyturn.keys.keyring import Keyring
 from keyturn.sessions.model import Session
 from keyturn.telemetry.metrics import Metrics
+from keyturn.tokens import scope
 
 ACR_PASSWORD = "urn:keyturn:acr:password"  # noqa: S105 - a name
 """The person proved themselves by password, no longer than `step_up_max_age` ago."""
@@ -27,10 +28,22 @@ ACR_SESSION = "urn:keyturn:acr:session"
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A signed token and its life in whole seconds."""
+    """A signed token, its life in whole seconds, and its member `scope`, if it has scopes."""
 
     value: str
     expires_in: int
+    scope: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """What any token says, whoever it speaks for."""
+
+    client: Client
+    scopes: Iterable[str]
+    audiences: tuple[str, ...]
+    issued_at: datetime
+    lifetime: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,15 @@ class AccessTokens:
     lifetime: timedelta
     client_credentials_lifetime: timedelta
     step_up_max_age: timedelta
+
+    def require_key(self) -> None:
+        """Raise `Unavailable` while nothing can be signed.
+
+        Asked before a refresh token moves: a rotation whose answer cannot be given leaves the
+        caller with a token that looks stolen once the grace is over.
+        """
+        if self.keyring.signing is None:
+            raise Unavailable("keys: none may sign yet")
 
     def for_session(
         self, session: Session, client: Client, scopes: Iterable[str], audiences: tuple[str, ...]
@@ -66,43 +88,36 @@ class AccessTokens:
         }
         if session.dpop_jkt is not None:
             claims["cnf"] = {"jkt": session.dpop_jkt}
-        return self._sign(client, claims, (scopes, audiences), (issued_at, lifetime))
+        return self._sign(_Grant(client, scopes, audiences, issued_at, lifetime), claims)
 
     def for_client(
         self, client: Client, scopes: Iterable[str], audiences: tuple[str, ...], issued_at: datetime
     ) -> AccessToken:
         """Sign a token for a machine: `sub` is the client id, and there is no session."""
         lifetime = client.access_token_lifetime or self.client_credentials_lifetime
-        grant = (scopes, audiences)
-        return self._sign(client, {"sub": client.id}, grant, (issued_at, lifetime))
+        grant = _Grant(client, scopes, audiences, issued_at, lifetime)
+        return self._sign(grant, {"sub": client.id})
 
     def _acr(self, session: Session) -> str:
         fresh = session.decided_at - session.auth_time <= self.step_up_max_age
         return ACR_PASSWORD if fresh else ACR_SESSION
 
-    def _sign(
-        self,
-        client: Client,
-        claims: dict[str, Any],
-        grant: tuple[Iterable[str], tuple[str, ...]],
-        life: tuple[datetime, timedelta],
-    ) -> AccessToken:
+    def _sign(self, grant: _Grant, claims: dict[str, Any]) -> AccessToken:
         key = self.keyring.signing
         if key is None:
             raise Unavailable("keys: none may sign yet")
-        (scopes, audiences), (issued_at, lifetime) = grant, life
-        seconds = int(lifetime.total_seconds())
-        start = int(issued_at.timestamp())
+        seconds, start = int(grant.lifetime.total_seconds()), int(grant.issued_at.timestamp())
+        scopes, audiences = scope.member(grant.scopes), grant.audiences
         claims |= {
             "iss": self.issuer,
             "aud": audiences[0] if len(audiences) == 1 else audiences,
-            "client_id": client.id,
+            "client_id": grant.client.id,
             "iat": start,
             "exp": start + seconds,
             "jti": opaque.token_urlsafe(16),
-            "scope": " ".join(sorted(scopes)),
+            **scopes,
         }
         began = self.clock.monotonic()
         value = key.sign(orjson.dumps(claims))
         self.metrics.signing.observe(self.clock.monotonic() - began)
-        return AccessToken(value, seconds)
+        return AccessToken(value, seconds, scopes)

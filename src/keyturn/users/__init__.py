@@ -5,6 +5,7 @@
 `accounts`         add, list, disable, enable, delete, new password, log out everywhere
 `authenticate`     e-mail and password against an account, at the same price for everybody
 `passwords`        argon2id (RFC 9106), rehashed when parameters change; NFC, 8 to 128 characters
+`failure_floor`    every failed check takes as long as the dearest hash that was met
 `hash_pool`        as many hashes at once as cores; a bounded queue, a deadline
 `foreign_hashes`   bcrypt, pbkdf2 and scrypt of imported accounts, within bounds of cost
 `throttle`         guessing limits: per account, per address, altogether (`throttle_*.lua`)

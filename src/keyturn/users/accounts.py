@@ -118,10 +118,10 @@ class Accounts:
     async def change_password(self, user_id: UUID, password: str, keep: UUID) -> int:
         """Set one's own password from the session `keep`; the others end, and are counted.
 
-        Raises `WeakPassword`, and `SessionGone` when that session ended in the meantime: a thief
-        who is being logged out must not keep the account.
+        Raises `WeakPassword`, `Throttled` (one at a time), and `SessionGone` when that session
+        ended in the meantime: a thief who is being logged out must not keep the account.
         """
-        stored = await self.passwords.hash(password)
+        stored = await self.passwords.hash_for(user_id, password)
         closing = Closing("password_change", keep)
         try:
             ended = await self._close(closing, SQL["change_password"], user_id, stored, keep)

@@ -35,7 +35,10 @@ def parse_email(entered: str) -> EmailAddress:
     Raises `InvalidEmail`: longer than 254 octets, not exactly one `@`, a local part that needs
     quotes, a domain that is not one by IDNA.
     """
-    text = entered[: 2 * MOST_OCTETS].strip(" \t\r\n")
+    # Before the blanks go: an address followed by a page of them and another one is not the first.
+    if len(entered) > 2 * MOST_OCTETS:
+        raise InvalidEmail("email: longer than an address with its blanks may be")
+    text = entered.strip(" \t\r\n")
     if len(text) > MOST_OCTETS:
         raise InvalidEmail("email: longer than 254 characters")
     local, at, domain = text.partition("@")

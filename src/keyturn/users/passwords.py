@@ -1,19 +1,22 @@
 """Passwords at rest: argon2id in PHC form (RFC 9106), or an imported hash until the next sign-in.
 
-An account that does not exist is checked against a dummy of the same parameters: the answer
-takes the same time, so nobody learns by the clock who has an account here.
+An account that does not exist is checked against a dummy of the same parameters, and a failed
+check of an imported hash sets the time that every failure takes: nobody learns by the clock who
+has an account here, or where it came from.
 """
 
 import base64
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import HashingError, VerificationError, VerifyMismatchError
 
 from keyturn.crypto import opaque
-from keyturn.errors import Unavailable
+from keyturn.errors import Throttled, Unavailable
 from keyturn.settings import PasswordsSettings
 from keyturn.users import foreign_hashes, password_text
+from keyturn.users.failure_floor import FailureFloor
 from keyturn.users.hash_pool import HashPool
 
 SALT_SIZE = 16
@@ -34,6 +37,8 @@ class Passwords:
 
     settings: PasswordsSettings
     pool: HashPool
+    _floor: FailureFloor = field(default_factory=FailureFloor, init=False, repr=False)
+    _choosing: set[UUID] = field(default_factory=set, init=False, repr=False)
     _hasher: PasswordHasher = field(init=False, repr=False)
     _dummy: str = field(init=False, repr=False)
 
@@ -58,6 +63,21 @@ class Passwords:
         text = password_text.chosen(password)
         return await self.pool.run(lambda: self._hash(text))
 
+    async def hash_for(self, user_id: UUID, password: str) -> str:
+        """Return the PHC string of a password that a signed-in person chose.
+
+        One at a time for each of them: else one person could fill the queue, and nobody else
+        would sign in. Raises as `hash` does, and `Throttled`.
+        """
+        if user_id in self._choosing:
+            self.pool.metrics.throttled("account")
+            raise Throttled("throttle: another new password is being hashed", retry_after=1)
+        self._choosing.add(user_id)
+        try:
+            return await self.hash(password)
+        finally:
+            self._choosing.remove(user_id)
+
     async def rehash(self, verified: str) -> str:
         """Return the PHC string of a password that has just matched, however short it is."""
         text = password_text.presented(verified)[0]
@@ -66,17 +86,30 @@ class Passwords:
     async def verify(self, stored: str | None, password: str) -> Verified:
         """Compare a presented password with a stored hash; None costs the same and never matches.
 
-        Raises `WeakPassword` for what no password can be, and `Unavailable`.
+        Every failure takes the same time. Raises `WeakPassword` for what no password can be, and
+        `Unavailable`.
         """
         spellings = password_text.presented(password)
-        verified = await self.pool.run(lambda: self._verify(stored or self._dummy, spellings))
-        return verified if stored else Verified(ok=False)
+        verified, seconds = await self.pool.run(lambda: self._timed(stored, spellings))
+        if stored and not self._is_ours(stored):
+            self._floor.raise_to(seconds)
+        if not verified.ok:
+            await self._floor.wait_out(seconds)
+        return verified
 
     def _hash(self, text: str) -> str:
         try:
             return self._hasher.hash(text, salt=opaque.token_bytes(SALT_SIZE))
         except HashingError as error:
             raise Unavailable(f"argon2: {error}") from error
+
+    def _timed(self, stored: str | None, spellings: tuple[str, ...]) -> tuple[Verified, float]:
+        began = self.pool.clock.monotonic()
+        verified = self._verify(stored, spellings) if stored else Verified(ok=False)
+        if not verified.ok and not (stored and self._is_ours(stored)):
+            # For nobody's password, and for a foreign hash: its haste would tell of a cheap one.
+            self._verify(self._dummy, spellings)
+        return verified, self.pool.clock.monotonic() - began
 
     def _verify(self, stored: str, spellings: tuple[str, ...]) -> Verified:
         for text in spellings:
@@ -97,9 +130,11 @@ class Passwords:
             raise Unavailable(f"argon2: {error}") from error
 
     def _is_outdated(self, stored: str, text: str) -> bool:
-        if stored.startswith("$argon2"):
-            return self._hasher.check_needs_rehash(stored)
-        return foreign_hashes.covers(stored, text)
+        return not self._is_ours(stored) and foreign_hashes.covers(stored, text)
+
+    def _is_ours(self, stored: str) -> bool:
+        """Return whether it is argon2id at today's price."""
+        return stored.startswith("$argon2") and not self._hasher.check_needs_rehash(stored)
 
 
 def _dummy(settings: PasswordsSettings) -> str:

@@ -67,11 +67,14 @@ class Throttle:
     metrics: Metrics
     clock: Clock
     _memory: MemoryLedger = field(init=False, repr=False)
+    _memory_of_clients: MemoryLedger = field(init=False, repr=False)
+    """Apart: names of clients, which cost nothing to invent, must not push accounts out."""
 
     def __post_init__(self) -> None:
         """Start the counters of the process, empty."""
-        ledger = MemoryLedger(self.settings, self.clock, KNOWN_FOR.total_seconds())
-        object.__setattr__(self, "_memory", ledger)
+        for name in ("_memory", "_memory_of_clients"):
+            ledger = MemoryLedger(self.settings, self.clock, KNOWN_FOR.total_seconds())
+            object.__setattr__(self, name, ledger)
 
     @asynccontextmanager
     async def guess(self, account: str, address: str) -> AsyncIterator[None]:
@@ -97,7 +100,7 @@ class Throttle:
         try:
             wait = await self.cache.eval(COUNT, [key], [most, window * 1000]) / 1000
         except CacheUnavailable:
-            wait = self._memory.count(key, most)
+            wait = self._memory_of_clients.count(key, most)
         if wait:
             raise self._refusal(Held("client", wait))
 

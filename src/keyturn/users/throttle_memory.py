@@ -2,7 +2,8 @@
 
 The same rules as `throttle_*.lua`, each process counting for itself. Bounded: the counters used
 least recently are forgotten first, and the limit on everybody keeps an attacker from making
-enough of them to push others out.
+enough of them to push others out. Failures of clients, under no such limit, have a ledger of
+their own.
 """
 
 from collections import OrderedDict

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from keyturn.errors import InvalidRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
 
@@ -39,8 +39,8 @@ def read_head(request: Request) -> BodyHead:
 async def read_body(request: Request, length: int | None, limits: BodyLimits) -> bytes:
     """Return the whole body.
 
-    Raises `PayloadTooLarge` as soon as it is known to be, `RequestTimeout`, and `InvalidRequest`
-    when the caller hangs up.
+    Raises `PayloadTooLarge` as soon as it is known to be, `RequestTimeout`, and Starlette's
+    `ClientDisconnect` when the caller hangs up.
     """
     if length is not None and length > limits.size:
         raise PayloadTooLarge("body: announced larger than allowed")
@@ -57,7 +57,7 @@ async def _receive(request: Request, size: int) -> bytes:
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise InvalidRequest("body: the caller hung up")
+            raise ClientDisconnect
         part = message.get("body", b"")
         left -= len(part)
         if left < 0:

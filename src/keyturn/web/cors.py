@@ -8,12 +8,16 @@
 Refusals and failures carry the headers as well: an app that cannot read a 503 takes it for a
 sign-out. A preflight names no client, so it is allowed for the origins of any active client; the
 request itself is then held against its own client, here for reading and in `origin` for acting.
+
+Nothing here waits for the database: the last copy of the clients decides, however old. At worst a
+page reads an answer although its client lists it no longer; acting is `origin`'s to refuse.
 """
 
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,11 +25,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from keyturn import paths
 from keyturn.clients.model import Client
 from keyturn.errors import OriginRefused, Refusal, Unavailable
-from keyturn.web.origin import NOBODY
+from keyturn.web.origin import CLIENT_HEADER, NOBODY
 from keyturn.web.request_notes import notes_of
 from keyturn.web.responses import SESSION_API, render
 
-CLIENT_HEADER: Final = b"x-keyturn-client"
 EXPOSED: Final = b"WWW-Authenticate, Retry-After, Date"
 PREFLIGHT_SECONDS: Final = "600"
 
@@ -58,16 +61,18 @@ _HEADERS: Final = {
 class Clients(Protocol):
     """What is asked of the registry."""
 
-    async def get(self, client_id: str) -> Client | None:
-        """Return an active client, or None. Raises `Unavailable`."""
+    def last_active(self, client_id: str) -> Client | None:
+        """Return an active client of the last copy, or None."""
         ...
 
-    async def first_party(self) -> tuple[Client, ...]:
-        """Return the active clients of the session API. Raises `Unavailable`."""
+    @property
+    def last_first_party(self) -> tuple[Client, ...]:
+        """The active clients of the session API in the last copy."""
         ...
 
-    async def permits_origin(self, origin: str) -> bool:
-        """Whether any active client lists the origin. Raises `Unavailable`."""
+    @property
+    def last_origins(self) -> frozenset[str] | None:
+        """The origins of all active clients in the last copy; None: there never was one."""
         ...
 
 
@@ -95,19 +100,18 @@ class Cors:
         if readers is None:
             await self.app(scope, receive, send)
         elif _is_preflight(scope):
-            response = await self._preflight(Request(scope), readers)
+            response = self._preflight(Request(scope), readers)
             await response(scope, receive, send)
         else:
             await self.app(scope, receive, self._sender(scope, readers, send))
 
-    async def _preflight(self, request: Request, readers: Readers) -> Response:
+    def _preflight(self, request: Request, readers: Readers) -> Response:
         origin = _origin(request.scope)
-        try:
-            allowed = readers is Readers.EVERYBODY or await self._is_anybodys(origin)
-        except Unavailable as trouble:
-            return _refused(request, trouble)
-        if not allowed:
-            return _refused(request, OriginRefused("preflight: the origin of no client"))
+        if readers is not Readers.EVERYBODY:
+            if self.clients.last_origins is None:
+                return _refused(request, Unavailable("clients: never read"))
+            if not self._is_anybodys(origin):
+                return _refused(request, OriginRefused("preflight: the origin of no client"))
         headers = {
             "Access-Control-Allow-Methods": _METHODS[readers],
             "Access-Control-Allow-Headers": _HEADERS[readers],
@@ -121,45 +125,36 @@ class Cors:
         async def send_with_cors(message: Message) -> None:
             if message["type"] == "http.response.start":
                 # Asked now, not before: by now the door knows which client it answered.
-                added = await self._headers(scope, readers)
-                names = {name.lower() for name, _ in message["headers"]}
-                kept = [pair for pair in added if pair[0] not in names or pair[0] == b"vary"]
-                message["headers"] = [*message["headers"], *kept]
+                message["headers"] = [*message["headers"], *self._headers(scope, readers)]
             await send(message)
 
         return send_with_cors
 
-    async def _headers(self, scope: Scope, readers: Readers) -> list[tuple[bytes, bytes]]:
+    def _headers(self, scope: Scope, readers: Readers) -> list[tuple[bytes, bytes]]:
         if readers is Readers.EVERYBODY:
             return _allow(readers, None)
         origin = _origin(scope)
-        if origin is None or not await self._may_read(scope, origin, readers):
+        if origin is None or not self._may_read(scope, origin, readers):
             return [(b"vary", b"Origin")]
         return [*_allow(readers, origin), (b"access-control-expose-headers", EXPOSED)]
 
-    async def _may_read(self, scope: Scope, origin: str, readers: Readers) -> bool:
-        try:
-            client = notes_of(scope).client
-            if client is None and readers is Readers.PAGES_OF_CLIENT_WITH_COOKIES:
-                client = await self._named(scope)
-            if client is None:
-                return await self._is_anybodys(origin)
-        except Unavailable:
-            # Nobody is known: better an answer the page cannot read than one for every page.
-            return False
+    def _may_read(self, scope: Scope, origin: str, readers: Readers) -> bool:
+        client = notes_of(scope).client
+        if client is None and readers is Readers.PAGES_OF_CLIENT_WITH_COOKIES:
+            client = self._named(scope)
+        if client is None:
+            return self._is_anybodys(origin)
         return origin != NOBODY and origin in client.origins
 
-    async def _named(self, scope: Scope) -> Client | None:
-        named = [value for name, value in scope["headers"] if name == CLIENT_HEADER]
+    def _named(self, scope: Scope) -> Client | None:
+        named = Headers(scope=scope).get(CLIENT_HEADER)
         if named:
-            return await self.clients.get(named[0].decode("latin-1"))
-        candidates = await self.clients.first_party()
+            return self.clients.last_active(named)
+        candidates = self.clients.last_first_party
         return candidates[0] if len(candidates) == 1 else None
 
-    async def _is_anybodys(self, origin: str | None) -> bool:
-        if origin is None or origin == NOBODY:
-            return False
-        return await self.clients.permits_origin(origin)
+    def _is_anybodys(self, origin: str | None) -> bool:
+        return origin != NOBODY and origin in (self.clients.last_origins or ())
 
 
 def _refused(request: Request, refusal: Refusal) -> Response:

@@ -1,8 +1,8 @@
 """`application/x-www-form-urlencoded`, read once and strictly (RFC 6749 section 3.2, appendix B).
 
 A parameter that appears twice means one thing to us and another to whoever looked before us, so
-it is refused. An empty value counts as left out. Nothing that cannot be stored as text (NUL,
-control characters, broken UTF-8) gets past here.
+it is refused; `resource` alone is a list. An empty value counts as left out. Nothing that cannot be
+stored as text (NUL, control characters, broken UTF-8) gets past here.
 """
 
 import re
@@ -13,13 +13,17 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from keyturn.errors import InvalidRequest
+from keyturn.errors import InvalidRequest, UnsupportedMediaType
 from keyturn.web.body import BodyLimits, read_body, read_head
 
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 MOST_FIELDS = 64
 
 Form: TypeAlias = Mapping[str, str]
+"""Parameters by name; the values of a `REPEATABLE` one stand each on a line of its own."""
+
+REPEATABLE = frozenset({"resource"})
+"""Parameters that may appear several times (RFC 8707 section 2)."""
 
 CREDENTIALS = frozenset(
     {
@@ -50,15 +54,15 @@ class Forms:
     limits: BodyLimits
 
     async def read(self, request: Request) -> Form:
-        """Return the parameters by name, each once and not empty.
+        """Return the parameters by name, none of them empty.
 
-        Raises `InvalidRequest` for another content type, a repeated or malformed parameter or a
-        credential in the query, `PayloadTooLarge`, `RequestTimeout`.
+        Raises `InvalidRequest` for a repeated or malformed parameter or a credential in the
+        query, `UnsupportedMediaType`, `PayloadTooLarge`, `RequestTimeout`.
         """
         refuse_credentials_in_query(request)
         head = read_head(request)
         if head.media_type != MEDIA_TYPE:
-            raise InvalidRequest("content-type: not a form")
+            raise UnsupportedMediaType("content-type: not a form")
         return parse_form(await read_body(request, head.length, self.limits))
 
 
@@ -77,14 +81,15 @@ def parse_form(body: bytes) -> Form:
         raise InvalidRequest("form: not UTF-8") from None
     except ValueError:
         raise InvalidRequest("form: too many fields") from None
-    form = dict(pairs)
-    if len(form) < len(pairs):
+    once = [name for name, _ in pairs if name not in REPEATABLE]
+    if len(set(once)) < len(once):
         raise InvalidRequest("form: a parameter is repeated")
+    form: dict[str, str] = {}
     for name, value in pairs:
         if _CONTROL.search(value) or _CONTROL.search(name):
             raise InvalidRequest("form: a control character")
-        if not value:
-            del form[name]
+        if value:
+            form[name] = f"{form[name]}\n{value}" if name in form else value
     return form
 
 

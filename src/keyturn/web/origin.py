@@ -11,6 +11,9 @@ from keyturn.errors import CookieNeedsSameSite, OriginRefused
 
 NOBODY = "null"
 
+CLIENT_HEADER = "X-Keyturn-Client"
+"""Names the client of a request to the session API."""
+
 
 def check(headers: Headers, client: Client) -> None:
     """Let a request without `Origin` pass, and one whose `Origin` the client lists, exactly.
@@ -22,13 +25,13 @@ def check(headers: Headers, client: Client) -> None:
         raise OriginRefused("origin: not one of this client's")
 
 
-def require(headers: Headers, client: Client, *, named: bool) -> None:
+def require(headers: Headers, client: Client) -> None:
     """Let pass only what proves that it comes from a page of the client: for cookies.
 
-    `named` is whether the request carries `X-Keyturn-Client`, which a page of another origin
-    cannot send without a preflight. Raises `OriginRefused`.
+    A page of another origin cannot send `X-Keyturn-Client` without a preflight. Raises
+    `OriginRefused`.
     """
-    if not named:
+    if CLIENT_HEADER not in headers:
         raise OriginRefused("cookie: without X-Keyturn-Client")
     check(headers, client)
     if "origin" not in headers and headers.getlist("sec-fetch-site") != ["same-origin"]:

@@ -1,7 +1,7 @@
 """Documents anybody may read from anywhere and keep for a while: JWKS and metadata.
 
 Their bytes are made once, so an answer costs a comparison of entity tags (RFC 9110 section 13).
-Any web page may read them (`Access-Control-Allow-Origin: *`): they hold nothing of anybody's.
+They hold nothing of anybody's: `cors` lets every web page read them.
 """
 
 from starlette.requests import Request
@@ -14,11 +14,7 @@ def public_document(request: Request, body: bytes, etag: str, max_age: int) -> R
     `max_age` is in seconds. No stale-while-revalidate is sent: a key may sign once every cache
     has expired, and that time must be ours to know.
     """
-    headers = {
-        "ETag": etag,
-        "Cache-Control": f"public, max-age={max_age}",
-        "Access-Control-Allow-Origin": "*",
-    }
+    headers = {"ETag": etag, "Cache-Control": f"public, max-age={max_age}"}
     if _has_it(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type="application/json", headers=headers)

@@ -18,19 +18,17 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyturn.clock import Clock
-from keyturn.errors import Refusal, Unavailable
+from keyturn.errors import NotFound, Refusal, Unavailable
 from keyturn.telemetry.logs import LineWriter, enter_request, leave_request, redact
 from keyturn.telemetry.metrics import Metrics
 from keyturn.web.client_ip import ClientAddress
 from keyturn.web.request_notes import RequestNotes, begin_notes, new_request_id
-from keyturn.web.responses import render
+from keyturn.web.responses import HUNG_UP, render
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD: Final = "_OTHER"
 UNMATCHED: Final = "unmatched"
 FAILED: Final = 500
-HUNG_UP: Final = 499
-"""The status in log and metric of a request whose caller left before the answer began."""
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
@@ -74,8 +72,7 @@ class RequestLog:
         except asyncio.CancelledError:
             # The process ends before this request does: another one will answer the next try.
             if not watch.status:
-                response = render(Request(scope), Unavailable("server: ended meanwhile"))
-                await response(scope, receive, watch.send)
+                await _refuse(scope, receive, watch, Unavailable("server: ended meanwhile"))
             raise
         finally:
             self._active -= 1
@@ -83,13 +80,16 @@ class RequestLog:
             leave_request(entered)
 
     async def _answer(self, scope: Scope, receive: Receive, watch: "_Watch") -> None:
+        if not scope["path"].isprintable():
+            # The router's patterns would overlook a line end behind a path of ours.
+            await _refuse(scope, receive, watch, NotFound("path: not printable"))
+            return
         try:
             await self.app(scope, receive, watch.send)
         except Exception:
             log.exception("request_failed", route=_route(scope))
             if not watch.status:
-                response = render(Request(scope), Refusal("unforeseen"))
-                await response(scope, receive, watch.send)
+                await _refuse(scope, receive, watch, Refusal("unforeseen"))
             elif not watch.complete:
                 # Half an answer is out: only a cut connection tells the caller so.
                 raise
@@ -167,6 +167,10 @@ class _Watch:
         elif not message.get("more_body", False):
             self.complete = True
         await self.sender(message)
+
+
+async def _refuse(scope: Scope, receive: Receive, watch: _Watch, refusal: Refusal) -> None:
+    await render(Request(scope), refusal)(scope, receive, watch.send)
 
 
 def _level(status: int) -> str:

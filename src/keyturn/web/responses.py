@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from keyturn.errors import (
@@ -31,6 +31,8 @@ from keyturn.web.request_notes import notes_of
 MEDIA_TYPE: Final = "application/json"
 SESSION_API: Final = "/auth/"
 REALM: Final = 'realm="keyturn"'
+HUNG_UP: Final = 499
+"""The status in log and metric of a request whose caller left before the answer began."""
 _NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
@@ -86,8 +88,13 @@ def render(request: Request, refusal: Refusal) -> Response:
     notes = notes_of(request.scope)
     notes.error, notes.detail = refusal.code, refusal.detail
     if request.scope["path"].startswith(SESSION_API):
-        return session_error(refusal, notes.request_id)
-    return oauth_error(refusal)
+        response = session_error(refusal, notes.request_id)
+    else:
+        response = oauth_error(refusal)
+    if isinstance(refusal, InvalidToken) and not _shows_bearer(request):
+        # Who showed no token is told that one is wanted, and of no error (RFC 6750 section 3.1).
+        response.headers["WWW-Authenticate"] = f"Bearer {REALM}"
+    return response
 
 
 async def answer_refusal(request: Request, refusal: Exception) -> Response:
@@ -108,6 +115,11 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     return response
 
 
+async def answer_nobody(_request: Request, _gone: Exception) -> Response:
+    """End a request whose caller has left while sending it: nobody hears this."""
+    return Response(status_code=HUNG_UP)
+
+
 async def answer_unforeseen(request: Request, _error: Exception) -> Response:
     """Answer an exception nobody caught; `request_log` logs it, with its traceback."""
     return render(request, Refusal("unforeseen"))
@@ -118,6 +130,7 @@ def error_handlers() -> dict[Any, Handler]:
     return {
         Refusal: answer_refusal,
         HTTPException: answer_http_exception,
+        ClientDisconnect: answer_nobody,
         Exception: answer_unforeseen,
     }
 
@@ -141,6 +154,11 @@ def _error_headers(refusal: Refusal) -> dict[str, str]:
     if isinstance(refusal, RequestTimeout):
         headers["Connection"] = "close"
     return headers
+
+
+def _shows_bearer(request: Request) -> bool:
+    shown = request.headers.getlist("authorization")
+    return any(value.partition(" ")[0].lower() == "bearer" for value in shown)
 
 
 def _bearer_challenge(refusal: InvalidToken | InsufficientUserAuthentication) -> str:

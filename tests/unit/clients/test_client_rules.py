@@ -52,6 +52,8 @@ def test_the_first_administrator_needs_no_audience():
         ({"auth_method": "client_secret_basic"}, "auth_method"),
         ({"introspects": ["https://api.example"]}, "introspects"),
         ({"rotation": False}, "rotation"),
+        ({"require_dpop": True}, "require_dpop"),
+        ({"rotation": False, "require_dpop": True}, "require_dpop"),
         ({"scopes": ["keyturn.admin.read"]}, "scopes"),
         ({"scopes": ["keyturn.secret"]}, "scopes"),
         ({"access_token_lifetime": 59}, "access_token_lifetime"),
@@ -69,6 +71,7 @@ def test_a_public_client_is_refused_when(change, path):
     [
         ({"session_api": True}, "session_api"),
         ({"auth_method": "none"}, "auth_method"),
+        ({"require_dpop": True}, "require_dpop"),
         ({"audiences": ["https://id.example"]}, "audiences"),
         (
             {
@@ -84,7 +87,6 @@ def test_a_confidential_client_is_refused_when(change, path):
 
 
 def test_rotation_may_be_off_where_a_stolen_token_is_no_use_alone():
-    assert not completed(**{**PUBLIC, "rotation": False, "require_dpop": True}).rotation
     assert not completed(**{**MACHINE, "rotation": False}).rotation
 
 

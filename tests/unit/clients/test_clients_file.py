@@ -8,7 +8,8 @@ import yaml
 
 from keyturn.clients import clients_file
 from keyturn.clients.rules import Limits
-from keyturn.errors import InvalidClientMetadata
+from keyturn.errors import InvalidClientMetadata, SettingsRefused
+from keyturn.settings import Settings
 
 LIMITS = Limits("https://id.example")
 SECRET = "kts_4f1d0c9b8a7e6f5d4c3b2a190817263544"
@@ -96,6 +97,7 @@ def test_a_secret_given_twice_is_refused(tmp_path):
         "clients: [5]",
         "clients: [",
         "a: !!python/object/apply:os.system [id]",
+        "clients: [{id: 2026-13-32}]",
         "clients: [{id: web, kind: public, kind: confidential}]",
         "? [a]\n: 1",
         "clients: &a [*a]",
@@ -128,6 +130,34 @@ def test_a_file_that_is_not_text_or_far_too_deep_is_refused(tmp_path, content):
 def test_a_file_that_is_missing_is_refused(tmp_path):
     with pytest.raises(InvalidClientMetadata, match="cannot be read"):
         clients_file.read(tmp_path / "none.yaml", LIMITS)
+
+
+def settings(file):
+    return Settings(
+        issuer=LIMITS.issuer,
+        secrets="1: Xq7vT2mLr9BzKc4NwYs8HdPf3GjUe6Ra",
+        postgres={"url": "postgresql:///unused"},
+        clients_file=file,
+    )
+
+
+def test_the_file_of_the_settings_is_read_when_there_is_one(tmp_path):
+    assert clients_file.configured(settings(None)) == ()
+    read(tmp_path, WEB)
+    (declared,) = clients_file.configured(settings(tmp_path / "clients.yaml"))
+    assert declared.definition.id == "web"
+
+
+def test_a_wrong_file_of_the_settings_stops_the_start_with_every_problem(tmp_path):
+    file = tmp_path / "clients.yaml"
+    file.write_text(yaml.safe_dump({"clients": [{**WEB, "grace": 99}, {**JOB, "secret": "x"}]}))
+    with pytest.raises(SettingsRefused) as caught:
+        clients_file.configured(settings(file))
+    said = str(caught.value).splitlines()
+    assert [line.split(": ")[:2] for line in said] == [
+        ["clients_file", "clients[0].grace"],
+        ["clients_file", "clients[1].secret"],
+    ]
 
 
 def test_no_problem_repeats_a_secret(tmp_path):

@@ -51,6 +51,11 @@ async def test_a_failed_child_is_an_error_with_its_last_words(tmp_path):
         await child(tmp_path).run(("/bin/sh", "-c", "echo why it failed; exit 3"))
 
 
+def test_a_child_whose_log_was_deleted_is_still_told_of(tmp_path):
+    """The data folder removed under a running server is what ends it."""
+    assert "(the file is gone)" in str(child(tmp_path).failed("ended by itself"))
+
+
 async def test_a_program_that_cannot_be_run_is_named(tmp_path):
     with pytest.raises(EmbeddedStartFailed, match="/nowhere/initdb cannot be run"):
         await child(tmp_path).run(("/nowhere/initdb",))
@@ -71,6 +76,34 @@ async def test_a_child_that_ignores_the_request_to_stop_is_killed(tmp_path, monk
     await stubborn.started(lambda: "deaf" in (tmp_path / "log").read_text(), 5)
     await stubborn.stop()
     assert not stubborn.running
+
+
+async def test_a_program_that_never_ends_is_killed_at_the_deadline(tmp_path, monkeypatch):
+    monkeypatch.setattr("keyturn.dev.process.RUN_PATIENCE", 0.05)
+    endless = child(tmp_path)
+    with pytest.raises(EmbeddedStartFailed, match="was not done"):
+        await endless.run(("/bin/sleep", "60"))
+    assert not endless.running
+
+
+def test_a_child_that_even_a_kill_does_not_end_is_named_and_not_waited_for(tmp_path, monkeypatch):
+    """One that waits for a disk which is gone hears no signal at all."""
+    monkeypatch.setattr("keyturn.dev.process.DEATH_PATIENCE", 0.05)
+    immortal = child(tmp_path)
+    pid = immortal.spawn(("/bin/sleep", "60"))
+    with monkeypatch.context() as patch:
+        patch.setattr(process_table, "send", lambda *_: None)
+        with pytest.raises(EmbeddedStartFailed, match=rf"process {pid}\) cannot be killed"):
+            immortal.kill()
+    immortal.kill()
+
+
+async def test_a_child_that_ends_while_it_is_being_stopped_is_no_failure(tmp_path, monkeypatch):
+    """Else its end would hide why everything is being stopped."""
+    brief, looks = child(tmp_path), iter([True])
+    await brief.run(("/bin/true",))
+    monkeypatch.setattr(ChildProcess, "running", property(lambda _: next(looks, False)))
+    await brief.stop()
 
 
 def test_a_kill_takes_the_childs_children_along(tmp_path):

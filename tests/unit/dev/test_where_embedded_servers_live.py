@@ -1,8 +1,10 @@
 """Which folders and programs the embedded servers get, without starting any."""
 
 import os
+import resource
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,22 @@ def test_a_data_folder_that_cannot_be_made_is_refused_in_words(short, monkeypatc
     as_user(monkeypatch, ORDINARY)
     data = DataDir.at(short / "file" / "data", {})
     with pytest.raises(EmbeddedStartFailed, match="data folder cannot be used"), data.hold("-"):
+        pytest.fail("held in spite of it")
+
+
+@pytest.fixture
+def no_room() -> Iterator[None]:
+    """No file of this process may grow, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_takes_no_more_is_told_in_words(short, monkeypatch, no_room):
+    as_user(monkeypatch, ORDINARY)
+    data = DataDir.at(short / "data", {})
+    with pytest.raises(EmbeddedStartFailed, match=r"cannot be used: .*too large"), data.hold("-"):
         pytest.fail("held in spite of it")
 
 

@@ -59,6 +59,8 @@ def test_unicode_forms_and_cases_have_one_key():
         "<ada@example.com>",
         "a" * 243 + "@example.com",
         "é" * 130 + "@example.com",
+        "ada@example.com" + " " * 500 + "mallory",
+        "ada@example.com" + " " * 494,
         "ada@" + "a" * 64 + ".com",
     ],
 )

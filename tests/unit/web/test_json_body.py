@@ -1,10 +1,10 @@
 from typing import Annotated
-from uuid import UUID
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from keyturn.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from keyturn.session_api.messages import Text
 from keyturn.web.body import BodyLimits
 from keyturn.web.json_body import JsonBodies, parse_json
 from support.asgi import request
@@ -13,9 +13,8 @@ from support.asgi import request
 class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Annotated[str, Field(max_length=5)] = "none"
-    id: UUID | None = None
-    nested: dict[str, list[str]] | None = None
+    name: Annotated[Text, Field(max_length=6)] = "none"
+    kept: bool | None = None
 
 
 BODIES = JsonBodies(BodyLimits(size=100, seconds=0.05))
@@ -23,9 +22,9 @@ TYPE = ("Content-Type", "application/json")
 
 
 async def test_a_body_becomes_its_model():
-    body = b'{"name": "ada", "id": "6f2c1e9a-0f9b-4c07-9a53-3f3f0b8f6f11"}'
+    body = b'{"name": "ada", "kept": true}'
     read = await BODIES.read(request(TYPE, body=(body,)), Body)
-    assert (read.name, read.id) == ("ada", UUID("6f2c1e9a-0f9b-4c07-9a53-3f3f0b8f6f11"))
+    assert (read.name, read.kept) == ("ada", True)
 
 
 async def test_an_empty_body_is_an_empty_object():
@@ -55,14 +54,15 @@ async def test_a_delete_without_a_body_needs_no_content_type():
     "body",
     [
         b'{"name": "a", "name": "b"}',
-        b'{"nested": {"a": [], "a": []}}',
+        b'{"kept": {"a": [], "a": []}}',
         b"[]",
         b"null",
         b"{",
         b'{"name": NaN}',
         b"\xff",
         b'{"name": 1e400}',
-        b'{"id": ' + b"9" * 5000 + b"}",
+        b'{"kept": ' + b"9" * 5000 + b"}",
+        b'{"kept": 1}',
         b"[" * 100_000,
     ],
 )
@@ -75,9 +75,10 @@ def test_what_has_no_single_meaning_is_refused(body):
     "body",
     [
         rb'{"name": "a\u0000"}',
-        rb'{"nested": {"a": ["\u0000"]}}',
-        rb'{"nested": {"\u0000": []}}',
+        rb'{"name": "\u0000\n"}',
+        rb'{"\u0000": "a"}',
         rb'{"name": "\ud800"}',
+        rb'{"\ud800": "a"}',
     ],
 )
 def test_DS_6_what_the_database_cannot_store_is_refused(body):
@@ -86,7 +87,7 @@ def test_DS_6_what_the_database_cannot_store_is_refused(body):
 
 
 def test_a_backslash_before_u0000_is_only_text():
-    assert parse_json(rb'{"nested": {"a": ["\\u0000"]}}', Body).nested == {"a": ["\\u0000"]}
+    assert parse_json(rb'{"name": "\\u0000"}', Body).name == "\\u0000"
 
 
 def test_a_refusal_names_the_member_and_never_its_value():

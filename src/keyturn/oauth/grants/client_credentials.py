@@ -5,7 +5,8 @@ from typing import ClassVar
 
 from keyturn.clock import Clock
 from keyturn.errors import UnauthorizedClient
-from keyturn.oauth.grants.base import TokenAnswer, TokenRequest, addressed, granted
+from keyturn.oauth.grants.base import TokenAnswer, TokenRequest, addressed
+from keyturn.tokens import scope
 from keyturn.tokens.access_token import AccessTokens
 
 
@@ -26,7 +27,7 @@ class ClientCredentialsGrant:
         client = request.client
         if client.is_public:
             raise UnauthorizedClient("client_credentials: public client")
-        scopes = granted(request.scopes, client.scopes)
+        scopes = scope.granted(request.scopes, client.scopes)
         audiences = addressed(request.audiences, client)
         access_token = self.access_tokens.for_client(client, scopes, audiences, self.clock.now())
-        return TokenAnswer(access_token, scopes)
+        return TokenAnswer(access_token)

@@ -22,6 +22,7 @@ class RefreshTokenGrant:
         token = request.form.get("refresh_token")
         if token is None:
             raise InvalidRequest("refresh_token: missing")
+        self.access_tokens.require_key()
         refreshed = await self.rotation.refresh(
             RefreshRequest(
                 client=request.client,
@@ -34,4 +35,4 @@ class RefreshTokenGrant:
         access_token = self.access_tokens.for_session(
             refreshed.session, request.client, refreshed.scopes, refreshed.audiences
         )
-        return TokenAnswer(access_token, refreshed.scopes, refreshed.refresh_token)
+        return TokenAnswer(access_token, refreshed.refresh_token)

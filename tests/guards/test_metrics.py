@@ -1,0 +1,88 @@
+"""What is measured and audited is on one page, by name, label and value."""
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from keyturn.telemetry.audit import EventType
+from keyturn.telemetry.metrics import Bound, Metrics
+from support.tree import differences, spans, table, text
+
+
+def measured(registry):
+    """Return every metric, its labels, and the values a counter's labels start with."""
+    words = set()
+    for collector in registry._collector_to_names:
+        (family,) = collector.collect()
+        name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
+        words |= {name} | {f"{name} {label}" for label in collector._labelnames}
+        for sample in family.samples:
+            if sample.name == name:
+                words |= {f"{name} {label}" for label in sample.labels}
+            if sample.name == name and family.type == "counter":
+                words |= {f"{name} {label}={value}" for label, value in sample.labels.items()}
+    return words
+
+
+def documented(page):
+    """Return the same of the page: `label`: `value`, `value`; `label`."""
+    words = set()
+    for named, labels, *_ in table(page, "## Metrics"):
+        (name,) = spans(named)
+        words.add(name)
+        for label, *values in filter(None, map(spans, labels.split(";"))):
+            words.add(f"{name} {label}")
+            if name.endswith("_total"):
+                words |= {f"{name} {label}={value}" for value in values}
+    return words
+
+
+def audited(page):
+    return {one for row in table(page, "## Audit events") for one in spans(row[0])}
+
+
+def test_every_metric_is_documented_with_its_labels_and_every_documented_one_exists():
+    metrics = Metrics()
+    metrics.build.info({"version": "1"})
+    assert differences(documented(text("docs/metrics.md")), measured(metrics.registry)) == []
+
+
+def test_every_audit_event_is_documented_and_every_documented_one_exists():
+    assert differences(audited(text("docs/metrics.md")), EventType.__args__) == []
+
+
+# -- what the guards find when it is planted ------------------------------------------------------
+
+PAGE = """
+## Metrics
+
+| metric | labels | what |
+| --- | --- | --- |
+| `jobs_total` | `result`: `ok`, `failed` | |
+
+## Audit events
+
+| event | when |
+| --- | --- |
+| `sign_in` | |
+"""
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "complaints"),
+    [
+        ("", "", []),
+        ("`jobs_total`", "`works_total`", None),
+        ("`result`:", "`reason`:", None),
+        (", `failed`", "", ["jobs_total result=failed: told nowhere"]),
+        ("`ok`", "`ok`, `lost`", ["jobs_total result=lost: there is no such thing"]),
+    ],
+)
+def test_a_page_that_says_something_else_is_found(good, bad, complaints):
+    registry = CollectorRegistry()
+    Bound(Counter("jobs", "x", ("result",), registry=registry), "result", ("ok", "failed"))
+    found = differences(documented(PAGE.replace(good, bad)), measured(registry))
+    assert found == complaints if complaints is not None else len(found) >= 4
+
+
+def test_an_audit_event_that_is_not_told_is_found():
+    assert differences(audited(PAGE), ["sign_in", "sign_out"]) == ["sign_out: told nowhere"]

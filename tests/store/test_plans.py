@@ -1,0 +1,77 @@
+"""How PostgreSQL goes about our statements once the tables are large: by an index, in small parts.
+
+The pool asks for generic plans, which are made without knowing a single value.
+"""
+
+import json
+import re
+
+import asyncpg
+import pytest
+
+from keyturn.revocation.record import SQL as REVOCATIONS
+from keyturn.sessions.end import FIRST
+from keyturn.sessions.purge import SQL as SESSIONS
+
+QUERIES = {
+    f"{room}: {query.name}": query
+    for room, queries in (("sessions", SESSIONS), ("revocations", REVOCATIONS))
+    for query in queries.values()
+}
+# In no order on disk, and old by their ids but not by their expiry: the worst a batch can meet.
+MANY = """
+insert into sessions (id, user_id, client_id, scopes, audiences, token_hash, next_hash,
+                      idle_lifetime, idle_expires_at, expires_at, auth_time)
+select ('0000' || substr(md5(n::text), 5))::uuid, gen_random_uuid(), 'web', '{}', '{}', sha256('a'),
+       sha256('b'), '1 day', now() + interval '1 day', now() + interval '1 day', now()
+  from generate_series(1, 10000) n;
+insert into revocations select 'sid', id::text, now(), now() + interval '1 hour' from sessions;
+analyze sessions, revocations
+"""
+
+
+@pytest.fixture(scope="module")
+async def large(databases):
+    """A connection like the pool's, to tables that the planner takes for large ones."""
+    async with databases.fresh() as url:
+        generic = {"plan_cache_mode": "force_generic_plan"}
+        connection = await asyncpg.connect(url, statement_cache_size=0, server_settings=generic)
+        await connection.execute(MANY)
+        yield connection
+        await connection.close()
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+async def test_no_statement_reads_a_large_table_from_end_to_end(large, query):
+    count = len(set(re.findall(r"\$\d+", query.sql)))
+    given = f"({', '.join(['null'] * count)})" if count else ""
+    await large.execute(f"prepare one as {query.sql}")
+    plan = "\n".join(row[0] for row in await large.fetch(f"explain execute one{given}"))
+    await large.execute("deallocate one")
+    assert "Seq Scan on sessions" not in plan, plan
+    assert "Seq Scan on revocations" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("end_some_of_client", f"('{FIRST}', 100, 'admin', 'web')"),
+        ("end_some_before", f"('{FIRST}', 100, 'admin', 'infinity')"),
+        ("purge_expired", f"('{FIRST}', '00010000-0000-0000-0000-000000000000', 100)"),
+    ],
+)
+async def test_a_part_of_a_sweep_looks_at_its_own_rows_only(large, name, args):
+    await large.execute(f"prepare part as {SESSIONS[name].sql}")
+    async with large.transaction():
+        [row] = await large.fetch(f"explain (analyze, format json) execute part{args}")
+    await large.execute("deallocate part")
+    [explained] = json.loads(row[0])
+    seen = [node["Actual Rows"] for node in nodes(explained["Plan"]) if "Scan" in node["Node Type"]]
+    assert max(seen) == 100, row[0]
+
+
+def nodes(plan):
+    """Every node of a plan, from the top."""
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
