@@ -62,7 +62,7 @@ class Door:
 async def opened(database_url, redis_url, attempts=5):
     """Open the door; so many failed secrets are allowed."""
     metrics, clock = Metrics(), SystemClock()
-    cache = Cache(RedisSettings(url=redis_url), metrics, clock)
+    cache = Cache(RedisSettings(url=redis_url, timeout=2.0), metrics, clock)
     master = MasterSecrets({1: b"m" * 32})
     limits = ThrottleSettings(client_attempts=attempts)
     throttle = Throttle(cache, limits, master, ISSUER, metrics, clock)

@@ -488,39 +488,51 @@ async def imported(api: Api, rounds: int) -> str:
 
 @pytest.mark.timing
 async def test_CR_4_every_refused_sign_in_takes_the_time_of_a_wrong_password(guarded, counters):
-    """500 of each over HTTP, shuffled: which of two came from whom is a toss of a coin.
-
-    Imported hashes, cheaper and dearer than ours, raise the floor before the ones that count.
-    """
-    emails, chance = await nobodies(guarded.api), random.Random(4)
+    """500 of each over HTTP, shuffled: which of two came from whom is a toss of a coin."""
+    emails = await nobodies(guarded.api)
     emails = {name: emails[name] for name in ("wrong", "unknown", "disabled", "without")}
-    emails |= {"cheap": await imported(guarded.api, 4), "dear": await imported(guarded.api, 8)}
-    taken: dict[str, list[float]] = {name: [] for name in emails}
-
-    async def once(name: str) -> None:
-        at = somewhere()
-        began = time.perf_counter()
-        answer = await guarded.attempt(emails[name], at=at)
-        taken[name].append(time.perf_counter() - began)
-        assert answer.status_code == 401
-
-    for _ in range(5):
-        await once("dear")
-    taken["dear"].clear()
-    for _ in range(250):
-        await forget_failures(counters)
-        names = chance.sample(2 * list(emails), k=2 * len(emails))
-        await asyncio.gather(*(once(name) for name in names))
-    wrong = taken.pop("wrong")
-    told = {name: round(told_apart(times, wrong), 3) for name, times in taken.items()}
-    print(f"a wrong password: {median(wrong) * 1000:.1f} ms; told apart from it: {told}")
+    told = await told_by_the_clock(guarded, counters, emails, times=500)
     assert max(told.values()) < 0.58, told
+
+
+@pytest.mark.timing
+async def test_CR_4_an_imported_hash_shows_by_its_time_neither_when_cheap_nor_when_dear(
+    guarded, counters
+):
+    """At the other replica: once it has met them, every failure there takes as long."""
+    emails = {"wrong": (await guarded.api.person()).email}
+    emails |= {"cheap": await imported(guarded.api, 4), "dear": await imported(guarded.api, 9)}
+    for _ in range(5):
+        await guarded.attempt(emails["dear"], at=somewhere(), on=1)
+    await forget_failures(counters)
+    told = await told_by_the_clock(guarded, counters, emails, times=100, on=1)
+    assert max(told.values()) < 0.65, told
+
+
+async def told_by_the_clock(
+    guarded: Guarded, counters, emails: dict[str, str], *, times: int, on: int = 0
+) -> dict[str, float]:
+    """Try each so often; return how well the others are told apart from a wrong password."""
+    taken: dict[str, list[float]] = {name: [] for name in emails}
+    chance = random.Random(times)
+    for _ in range(times):
+        for name in chance.sample(list(emails), k=len(emails)):
+            at = somewhere()
+            began = time.perf_counter()
+            answer = await guarded.attempt(emails[name], at=at, on=on)
+            taken[name].append(time.perf_counter() - began)
+            assert answer.status_code == 401
+        await forget_failures(counters)
+    wrong = taken.pop("wrong")
+    told = {name: round(told_apart(some, wrong), 3) for name, some in taken.items()}
+    print(f"a wrong password: {median(wrong) * 1000:.1f} ms; told apart from it: {told}")
+    return told
 
 
 def told_apart(some: list[float], others: list[float]) -> float:
     """Return how often the slower of two comes from the same side: Mann and Whitney's U, 0.5 to 1.
 
-    Of 500 and 500 that are alike, 99 in 100 lie below 0.55.
+    Of 500 and 500 that are alike, 99 in 100 lie below 0.55; of a hundred each, below 0.61.
     """
     ranked = sorted([(one, 1) for one in some] + [(one, 0) for one in others])
     ranks = sum(rank for rank, (_, is_some) in enumerate(ranked, 1) if is_some)
@@ -826,16 +838,17 @@ async def test_RL_3_counters_name_nobody_and_end_by_themselves(guarded, counters
 
 @pytest.mark.long
 async def test_RL_3_the_counters_of_a_process_are_bounded_too(guarded):
-    """Redis away, 60,000 clients, 3,000 accounts and addresses: it holds 1,000 of each ledger."""
+    """Redis away, 30,000 clients, 1,200 accounts and addresses: it holds 1,000 in each ledger."""
     settings = guarded.api.settings | {"KEYTURN_THROTTLE__MEMORY_KEYS": "1000"}
     settings = {name: value for name, value in settings.items() if "REDIS" not in name}
     with replicas.replicas(settings) as (one,):
         async with joined(guarded.api, one) as api:
             alone, before = replace(guarded, api=api), 0
-            for number in range(60):
+            for number in range(30):
                 await asyncio.gather(*(_flood(alone, 100) for _ in range(10)))
                 before = before or resident(one) * (number == 5)
-            assert resident(one) - before < 20
+            # Without a bound: 7 MiB.
+            assert resident(one) - before < 4
 
 
 async def _flood(alone: Guarded, size: int) -> None:
@@ -847,5 +860,5 @@ async def _flood(alone: Guarded, size: int) -> None:
             headers={"x-forwarded-for": somewhere()},
         )
         assert answer.status_code in {401, 429}
-        if number % 20 == 0:
+        if number % 25 == 0:
             assert (await alone.attempt(unknown(), at=somewhere())).status_code == 401

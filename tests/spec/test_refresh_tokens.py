@@ -208,9 +208,17 @@ async def test_RT_5_a_subset_is_given_more_is_not_and_narrowing_does_not_stick(a
     assert claims_of(wide.json()["access_token"])["scope"] == "orders.read orders.write"
 
 
+async def refreshed(api, device, on):
+    """Ask as an app does: a busy machine sheds some, and they come again with the same token."""
+    async with asyncio.timeout(20):
+        while (answer := await api.refresh(device, on=on)).status_code == 503:
+            await asyncio.sleep(0.1)
+    return answer
+
+
 async def test_RT_6_a_hundred_at_once_get_one_child_and_one_lineage_goes_on(api, device):
     before = api.metric(REFRESHES, result="rotated")
-    answers = await asyncio.gather(*(api.refresh(device, on=n % 2) for n in range(100)))
+    answers = await asyncio.gather(*(refreshed(api, device, on=n % 2) for n in range(100)))
     assert {answer.status_code for answer in answers} == {200}
     children = {answer.json()["refresh_token"] for answer in answers}
     assert len(children) == 1

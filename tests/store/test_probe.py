@@ -16,7 +16,7 @@ from keyturn.telemetry.vitals import Vitals
 def a_probe(postgres: str, redis: str | None, clock: Clock | None = None) -> Probe:
     clock, metrics = clock or SystemClock(), Metrics()
     database = Database(PostgresSettings(url=postgres), metrics)
-    cache = Cache(RedisSettings(url=redis), metrics, clock)
+    cache = Cache(RedisSettings(url=redis, timeout=2.0), metrics, clock)
     return Probe(database, cache, Vitals(clock, metrics, lambda: True), metrics)
 
 

@@ -1,6 +1,7 @@
 """`keyturn dev`: the first minute of a newcomer, and the days after it."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import time
 import httpx2
 import pytest
 
+from keyturn.dev import process_table
 from support.dev_server import dev_server
 
 
@@ -75,13 +77,63 @@ def test_data_and_sessions_are_kept_between_two_starts(tmp_path):
         assert answer.status_code == 200, answer.text
 
 
-def test_two_run_side_by_side(dev):
-    one = dev
-    with dev_server("--ephemeral") as two:
-        assert one["issuer"] != two["issuer"]
-        body = {"refreshToken": _sign_in(one)["refreshToken"]}
-        assert httpx2.post(f"{two['issuer']}/auth/refresh", json=body).status_code == 401
-        assert httpx2.post(f"{one['issuer']}/auth/refresh", json=body).status_code == 200
+CLIENTS = """
+clients:
+  - id: nightly
+    kind: confidential
+    grant_types: [client_credentials]
+    audiences: [https://orders.example]
+    secret: kts_of_a_story_4b1d7c02a95e9f63e8d1c07a
+"""
+CONFIG = "tokens: {client_credentials_lifetime: 123}\n"
+
+
+@pytest.fixture(scope="module")
+def another(tmp_path_factory):
+    """A second one, of another project: with clients and settings of its own."""
+    project = tmp_path_factory.mktemp("project")
+    clients, config = project / "clients.yaml", project / "keyturn.yaml"
+    clients.write_text(CLIENTS)
+    config.write_text(CONFIG)
+    with dev_server("--ephemeral", "--clients", str(clients), "--config", str(config)) as facts:
+        yield facts
+
+
+def test_two_run_side_by_side(dev, another):
+    assert dev["issuer"] != another["issuer"]
+    body = {"refreshToken": _sign_in(dev)["refreshToken"]}
+    assert httpx2.post(f"{another['issuer']}/auth/refresh", json=body).status_code == 401
+    assert httpx2.post(f"{dev['issuer']}/auth/refresh", json=body).status_code == 200
+
+
+def test_ones_own_clients_and_settings_come_on_top_of_the_demo(another):
+    answer = httpx2.post(
+        f"{another['issuer']}/oauth2/token",
+        data={"grant_type": "client_credentials"},
+        auth=("nightly", "kts_of_a_story_4b1d7c02a95e9f63e8d1c07a"),
+    )
+    assert (answer.status_code, answer.json()["expires_in"]) == (200, 123)
+    assert _sign_in(another)["tokenType"] == "Bearer"
+
+
+def test_nothing_outlives_a_kill_of_keyturn_by_more_than_two_seconds(another):
+    """The last story of this server."""
+    example = int(another["exampleApiUrl"].rpartition(":")[2])
+    servers = [another["pids"][name] for name in ("postgres", "valkey")]
+    _until(lambda: _listens(example))
+    assert all(map(_runs, servers))
+    os.kill(another["pids"]["keyturn"], signal.SIGKILL)
+    _until(lambda: not any(map(_runs, servers)) and not _listens(example), seconds=2)
+    shutil.rmtree(another["dataDir"])
+
+
+def _listens(port):
+    with socket.socket() as caller:
+        return caller.connect_ex(("localhost", port)) == 0
+
+
+def _runs(pid):
+    return any(state != "Z" for each, _, state in process_table._table() if each == pid)
 
 
 def test_a_taken_port_is_a_sentence_and_not_a_stack_trace():
