@@ -5,16 +5,19 @@ The floors, top to bottom; a row imports only rows below it (import-linter says 
     cli                                    people at a terminal
     dev                                    embedded PostgreSQL and Valkey for a laptop
     app                                    the composition root: builds everything from Settings
-    oauth | session_api | ops | jobs       doors: never import each other, never speak SQL
+    routes  hosted                         the doors and the pages, each put together
+    oauth | session_api | pages | ops | jobs   doors: never import each other, never speak SQL
     web                                    HTTP manners the doors share
     tokens                                 what is signed and how it is checked
+    authorizations                         requests in progress, codes, consents
     users                                  accounts, passwords, throttling
+    logins                                 browsers signed in here: single sign-on
     sessions                               one row per sign-in; rotation is the heart
     clients | keys | revocation            registered applications, signing keys, what has ended
     db | cache                             PostgreSQL (the only truth) and Redis (always optional)
     crypto | telemetry                     secrets, opaque values, JOSE; metrics, logs, audit
     settings  settings_syntax              words
-    errors  paths  clock
+    errors  authorization_errors  paths  clock
 
 One refresh, four files down: `oauth/token.py`, `oauth/grants/refresh_token.py`,
 `sessions/rotation.py`, `sessions/sessions.sql`.

@@ -1,7 +1,7 @@
 """The composition root: everything is built here, from Settings, and handed to who needs it.
 
-Reads as a parts list: what is shared, the doors with their routes (hot ones first), the jobs,
-and the order in which a process starts and ends.
+Reads as a parts list: the applications (their doors are in `routes`), the jobs, and the order in
+which a process starts and ends.
 """
 
 import asyncio
@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import structlog
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -22,6 +20,7 @@ from keyturn.clients import clients_file, declarative
 from keyturn.clients.registry import CHANNEL as CLIENTS_CHANNEL
 from keyturn.clock import SystemClock
 from keyturn.db.listen import Listener
+from keyturn.hosted import Hosted
 from keyturn.jobs.copy_revocations import CopyRevocations, WatchRevocations
 from keyturn.jobs.leader import Leadership
 from keyturn.jobs.probe import Probe
@@ -32,42 +31,19 @@ from keyturn.jobs.runner import Every, Job, Runner
 from keyturn.jobs.start_up import StartUp
 from keyturn.jobs.write_audit import WriteAudit
 from keyturn.keys.rotation import CHANNEL as KEYS_CHANNEL
-from keyturn.oauth.client_authentication import ClientAuthentication
-from keyturn.oauth.grants.client_credentials import ClientCredentialsGrant
-from keyturn.oauth.grants.refresh_token import RefreshTokenGrant
-from keyturn.oauth.introspection import Introspection
-from keyturn.oauth.jwks import Jwks
-from keyturn.oauth.metadata import Metadata
-from keyturn.oauth.revocation import Revocation
-from keyturn.oauth.token import Token
 from keyturn.ops.health import Health
 from keyturn.ops.metrics import MetricsPage
 from keyturn.parts import Parts
 from keyturn.revocation.cache import revocations_key
 from keyturn.revocation.copier import Copier
 from keyturn.revocation.copy import BOUND, Copy
-from keyturn.session_api.bearer import Bearer
-from keyturn.session_api.login import Login
-from keyturn.session_api.logout import Logout
-from keyturn.session_api.logout_all import LogoutAll
-from keyturn.session_api.me import Me
-from keyturn.session_api.openapi import OpenApi
-from keyturn.session_api.password import Password
-from keyturn.session_api.reauthenticate import Reauthenticate
-from keyturn.session_api.refresh import Refresh
-from keyturn.session_api.sessions import Sessions
-from keyturn.session_api.transport import Transport
-from keyturn.sessions.active import ActiveSessions
+from keyturn.routes import public_routes
 from keyturn.settings import ServerSettings, Settings
 from keyturn.telemetry import logs
 from keyturn.web import server
-from keyturn.web.body import BodyLimits
-from keyturn.web.cookies import SessionCookies
 from keyturn.web.cors import Cors
-from keyturn.web.forms import Forms
-from keyturn.web.json_body import JsonBodies
 from keyturn.web.request_log import RequestLog
-from keyturn.web.responses import error_handlers
+from keyturn.web.responses import ErrorPage, error_handlers
 from keyturn.web.security_headers import security_headers
 
 LAST_FLUSH = 5.0
@@ -76,86 +52,17 @@ LAST_FLUSH = 5.0
 log = structlog.get_logger("keyturn.app")
 
 
-def oauth_routes(parts: Parts) -> Sequence[Route]:
-    """The protocol's doors."""
-    limits = BodyLimits(parts.settings.server.max_form_bytes, parts.settings.server.body_timeout)
-    forms = Forms(limits)
-    authentication = ClientAuthentication(
-        parts.registry, parts.throttle, parts.clock, parts.address.of, parts.audit
-    )
-    grants = (
-        RefreshTokenGrant(parts.rotation, parts.access_tokens),
-        ClientCredentialsGrant(parts.access_tokens, parts.clock),
-    )
-    token = Token(forms, authentication, {one.name: one for one in grants}, parts.metrics)
-    introspection = Introspection(
-        forms, authentication, parts.registry, parts.verifier, parts.metrics
-    )
-    revocation = Revocation(
-        forms, authentication, parts.ending, parts.verifier, parts.revocations, parts.audit
-    )
-    max_age = parts.settings.keys.jwks_max_age
-    metadata = Metadata.of(parts.settings.issuer, max_age)
-    return (
-        _post(paths.TOKEN, token.post),
-        _post(paths.INTROSPECT, introspection.post),
-        Route(paths.JWKS, Jwks(parts.keyring, max_age).get),
-        _post(paths.REVOKE, revocation.post),
-        Route(paths.OPENID_CONFIGURATION, metadata.get),
-        Route(paths.OAUTH_METADATA, metadata.get),
-    )
-
-
-def session_routes(parts: Parts) -> Sequence[Route]:
-    """The doors of the JSON API for first-party apps."""
-    settings, rotation, signing = parts.settings, parts.rotation, parts.access_tokens
-    bodies = JsonBodies(BodyLimits(settings.server.max_body_bytes, settings.server.body_timeout))
-    cookies = SessionCookies(
-        settings.issuer, settings.session_api.cookie_path, secure=not settings.is_loopback
-    )
-    transport = Transport(parts.registry, cookies, rotation)
-    bearer = Bearer(parts.verifier, parts.registry, settings.issuer)
-    active, authenticator = ActiveSessions(parts.database), parts.authenticator
-    refresh = Refresh(bodies, transport, rotation, signing)
-    login = Login(
-        bodies=bodies,
-        transport=transport,
-        authenticator=authenticator,
-        starter=parts.starter,
-        access_tokens=signing,
-        address=parts.address,
-        settings=settings.sessions,
-        issuer=settings.issuer,
-    )
-    sessions = Sessions(bodies, transport, bearer, active, parts.ending, parts.registry)
-    proving = Reauthenticate(bodies, transport, authenticator, active, signing, parts.address)
-    return (
-        _post(paths.REFRESH, refresh.post),
-        Route(paths.ME, Me(bearer, parts.accounts).get),
-        _post(paths.LOGIN, login.post),
-        Route(paths.SESSIONS, sessions.get),
-        Route(paths.SESSION, sessions.delete, methods=["DELETE"]),
-        _post(paths.LOGOUT, Logout(bodies, transport, parts.ending).post),
-        _post(paths.LOGOUT_ALL, LogoutAll(bodies, transport, parts.accounts).post),
-        _post(paths.REAUTHENTICATE, proving.post),
-        _post(paths.PASSWORD, Password(bodies, transport, parts.accounts).post),
-        Route(paths.SESSION_OPENAPI, OpenApi.of(settings.issuer).get),
-    )
-
-
-def _post(path: str, door: Callable[[Request], Awaitable[Response]]) -> Route:
-    return Route(path, door, methods=["POST"])
-
-
-def _routed(routes: Sequence[Route]) -> Starlette:
-    routed = Starlette(routes=routes, exception_handlers=error_handlers())
+def _routed(routes: Sequence[Route], page: ErrorPage | None = None) -> Starlette:
+    routed = Starlette(routes=routes, exception_handlers=error_handlers(page))
     routed.router.redirect_slashes = False  # its target is made of the Host header
     return routed
 
 
 def public_app(parts: Parts, writer: logs.LineWriter) -> ASGIApp:
     """Everything the world may call."""
-    routed = Cors(_routed([*oauth_routes(parts), *session_routes(parts)]), parts.registry)
+    hosted = Hosted.of(parts)
+    answering = _routed(public_routes(parts, hosted), hosted.answers.error)
+    routed = Cors(answering, parts.registry)
     return RequestLog(routed, parts.clock, parts.metrics, writer, parts.address)
 
 

@@ -16,7 +16,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from keyturn.errors import SettingsRefused
-from keyturn.settings import PREFIX, Section, Settings
+from keyturn.settings import PREFIX, Settings
+from keyturn.settings_syntax import Section
 
 CONFIG = "KEYTURN_CONFIG"
 SECRET_FILE_KEYS = frozenset({"secrets_file", "url_file"})

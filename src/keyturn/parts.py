@@ -6,6 +6,9 @@ from datetime import timedelta
 import structlog
 
 from keyturn import __version__
+from keyturn.authorizations.codes import Codes
+from keyturn.authorizations.consents import Consents
+from keyturn.authorizations.requests import Requests
 from keyturn.cache.client import Cache
 from keyturn.clients.registry import Registry
 from keyturn.clock import Clock
@@ -14,6 +17,7 @@ from keyturn.db.pool import Database
 from keyturn.keys.decision import Policy
 from keyturn.keys.keyring import Keyring
 from keyturn.keys.rotation import KeyRotation
+from keyturn.logins.logins import LoginLifetimes, Logins
 from keyturn.revocation.cache import RevocationCache
 from keyturn.revocation.revocations import Revocations
 from keyturn.sessions.end import Ending
@@ -25,12 +29,14 @@ from keyturn.telemetry.audit import Audit
 from keyturn.telemetry.metrics import Metrics
 from keyturn.telemetry.vitals import Vitals
 from keyturn.tokens.access_token import AccessTokens
+from keyturn.tokens.id_token import IdTokens
 from keyturn.tokens.verify import AccessTokenVerifier
 from keyturn.users.accounts import Accounts
 from keyturn.users.authenticate import Authenticator
 from keyturn.users.hash_pool import HashPool
 from keyturn.users.passwords import Passwords
 from keyturn.users.throttle import Throttle
+from keyturn.web.browser import BrowserCookies, Csrf
 from keyturn.web.client_ip import ClientAddress
 
 log = structlog.get_logger("keyturn.app")
@@ -133,6 +139,27 @@ class Parts:
         )
 
     @property
+    def logins(self) -> Logins:
+        """The browsers signed in here."""
+        lifetimes = LoginLifetimes.of(self.settings.logins)
+        return Logins(self.database, self.ending, self.audit, lifetimes)
+
+    @property
+    def requests(self) -> Requests:
+        """The authorization requests that wait for a person."""
+        return Requests(self.database)
+
+    @property
+    def codes(self) -> Codes:
+        """The authorization codes."""
+        return Codes(self.database, self.starter, self.accounts, self.settings.sessions)
+
+    @property
+    def consents(self) -> Consents:
+        """What people have allowed applications."""
+        return Consents(self.database, self.ending, self.audit)
+
+    @property
     def rotation(self) -> Rotation:
         """The heart."""
         return Rotation(
@@ -160,6 +187,28 @@ class Parts:
             client_credentials_lifetime=timedelta(seconds=tokens.client_credentials_lifetime),
             step_up_max_age=timedelta(seconds=self.settings.sessions.step_up_max_age),
         )
+
+    @property
+    def id_tokens(self) -> IdTokens:
+        """What tells a client who has signed in."""
+        return IdTokens(
+            keyring=self.keyring,
+            metrics=self.metrics,
+            clock=self.clock,
+            issuer=self.settings.issuer,
+            lifetime=timedelta(seconds=self.settings.tokens.access_token_lifetime),
+            step_up_max_age=timedelta(seconds=self.settings.sessions.step_up_max_age),
+        )
+
+    @property
+    def browser_cookies(self) -> BrowserCookies:
+        """What a browser keeps for us."""
+        return BrowserCookies(self.settings.issuer, secure=not self.settings.is_loopback)
+
+    @property
+    def csrf(self) -> Csrf:
+        """What tells our own forms from foreign ones."""
+        return Csrf(self.secrets, self.settings.issuer)
 
     @property
     def verifier(self) -> AccessTokenVerifier:

@@ -4,9 +4,18 @@ OPENID_CONFIGURATION = "/.well-known/openid-configuration"
 OAUTH_METADATA = "/.well-known/oauth-authorization-server"
 JWKS = "/.well-known/jwks.json"
 
+AUTHORIZE = "/oauth2/authorize"
+RESUME = "/oauth2/authorize/resume"
 TOKEN = "/oauth2/token"  # noqa: S105 - a path
 REVOKE = "/oauth2/revoke"
 INTROSPECT = "/oauth2/introspect"
+USERINFO = "/oauth2/userinfo"
+END_SESSION = "/oauth2/logout"
+
+LOGIN_PAGE = "/login"
+CONSENT_PAGE = "/consent"
+SIGNED_OUT = "/logout"
+STATIC = "/static/{name}"
 
 LOGIN = "/auth/login"
 REFRESH = "/auth/refresh"

@@ -9,18 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keyturn import settings_syntax as syntax
+from keyturn.settings_pages import PagesSettings
+from keyturn.settings_syntax import Section
 
 PREFIX = "KEYTURN_"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -35,12 +29,6 @@ LONGEST_ACCESS_TOKEN = 3600
 Seconds = Annotated[int, Field(ge=1, le=LONGEST_LIFETIME)]
 Fraction = Annotated[float, Field(ge=0.001, le=3600)]
 """Seconds; less than a millisecond would be 0 to PostgreSQL, which means no limit at all."""
-
-
-class Section(BaseModel):
-    """A group of settings; unknown members are refused, values never change after start."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PostgresSettings(Section):
@@ -113,6 +101,14 @@ class SessionsSettings(Section):
     grace: int = Field(10, ge=0, le=60, description="Default grace of refresh rotation.")
     max_per_user: int = Field(100, ge=1, le=10_000, description="Of one user; the oldest ends.")
     step_up_max_age: Seconds = Field(300, description="How long a sign-in counts as fresh.")
+
+
+class LoginsSettings(Section):
+    """How long a browser stays signed in at this server (single sign-on)."""
+
+    lifetime: Seconds = Field(12 * 3600, description="When not remembered.")
+    remembered_lifetime: Seconds = Field(30 * 86400, description="When remembered; used or not.")
+    idle_lifetime: Seconds = Field(4 * 3600, description="Unused so long it ends, if unremembered.")
 
 
 class SessionApiSettings(Section):
@@ -219,7 +215,9 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     server: ServerSettings = ServerSettings()
     sessions: SessionsSettings = SessionsSettings()
+    logins: LoginsSettings = LoginsSettings()
     session_api: SessionApiSettings = SessionApiSettings()
+    pages: PagesSettings = PagesSettings()
     tokens: TokensSettings = TokensSettings()
     keys: KeysSettings = KeysSettings()
     passwords: PasswordsSettings = PasswordsSettings()
@@ -259,6 +257,9 @@ class Settings(BaseSettings):
             self.sessions.remembered_lifetime,
             self.sessions.absolute_lifetime,
             self.sessions.idle_lifetime,
+            self.logins.lifetime,
+            self.logins.remembered_lifetime,
+            self.logins.idle_lifetime,
         )
         if shortest < SHORTEST_LIFETIME and not self.development:
             raise ValueError(f"lifetimes under {SHORTEST_LIFETIME} s are for development: true")

@@ -1,4 +1,4 @@
-"""The shapes of settings that hold a secret, or a URL the drivers would read in a way of their own.
+"""The shapes of settings: of groups, of secrets, and of URLs the drivers would read differently.
 
 Each function raises `ValueError` with a constant sentence: the text of a driver's or of the
 standard library's error repeats part of the URL, and that part may be a password.
@@ -7,7 +7,7 @@ standard library's error repeats part of the URL, and that part may be a passwor
 import re
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from pydantic import SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 SECRET_BYTES = 32
 WEAK_WORDS = ("changeme", "secret", "password", "example", "keyturn", "0123456789", "abcdef")
@@ -27,6 +27,12 @@ REDIS_OPTIONS = {"redis": PLAIN, "unix": PLAIN, "rediss": PLAIN | TLS | VERIFYIN
 _ISSUER = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?")
 _ID = re.compile(r"[0-9]{1,3}")
 _HOST = re.compile(r"(?:\[[^\]@]+\]|[^\[\]@:/,]+)(?::([0-9]{1,5}))?")
+
+
+class Section(BaseModel):
+    """A group of settings; unknown members are refused, values never change after start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def issuer(value: str) -> tuple[str, str]:

@@ -48,11 +48,20 @@ def described(document):
     return {f"{one.upper()} {path}" for path, ways in document["paths"].items() for one in ways}
 
 
+BY_LINK_TOO = {"authorization_endpoint", "userinfo_endpoint", "end_session_endpoint"}
+"""What browsers and clients may also get (OpenID Connect Core 3.1.2.1, 5.3, RP-Initiated Logout)."""
+
+
 def advertised(document):
     """Return the same of the metadata: endpoints are posted to, documents are got."""
-    methods = {"endpoint": "POST", "uri": "GET"}
-    named = ((methods.get(name.rpartition("_")[2]), value) for name, value in document.items())
-    return {f"{method} {value.removeprefix(ISSUER)}" for method, value in named if method}
+    methods = {"endpoint": ("POST",), "uri": ("GET",)}
+    return {
+        f"{method} {value.removeprefix(ISSUER)}"
+        for name, value in document.items()
+        for method in (
+            ("GET", "POST") if name in BY_LINK_TOO else methods.get(name.rpartition("_")[2], ())
+        )
+    }
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +76,7 @@ def public(parts):
 
 
 def test_every_public_door_is_documented_by_its_method_and_every_documented_one_answers(public):
-    told = documented(text("docs/endpoints.md"), "## Protocol", "## Session API")
+    told = documented(text("docs/endpoints.md"), "## Protocol", "## Hosted pages", "## Session API")
     assert differences(told, public) == []
 
 
@@ -82,7 +91,8 @@ def test_the_openapi_document_describes_the_session_api(public):
 
 
 def test_the_metadata_name_the_doors_of_the_protocol(public):
-    doors = {one for one in public - ABOUT_ITSELF if " /auth/" not in one}
+    for_people = documented(text("docs/endpoints.md"), "## Hosted pages")
+    doors = {one for one in public - ABOUT_ITSELF - for_people if " /auth/" not in one}
     assert differences(advertised(metadata.describe(ISSUER)), doors) == []
 
 
@@ -125,7 +135,7 @@ def test_every_url_a_page_mentions_exists(page, parts, public):
 def test_a_page_that_leaves_out_or_invents_a_door_is_found(good, bad, complaints, public):
     page = text("docs/endpoints.md")
     assert good in page
-    told = documented(page.replace(good, bad), "## Protocol", "## Session API")
+    told = documented(page.replace(good, bad), "## Protocol", "## Hosted pages", "## Session API")
     assert differences(told, public) == complaints
 
 
@@ -136,3 +146,4 @@ def test_documents_for_machines_that_say_something_else_are_found():
     }
     told = {"jwks_uri": f"{ISSUER}/keys", "token_endpoint": f"{ISSUER}/token", "scopes": []}
     assert advertised(told) == {"GET /keys", "POST /token"}
+    assert advertised({"userinfo_endpoint": f"{ISSUER}/me"}) == {"GET /me", "POST /me"}

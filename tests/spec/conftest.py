@@ -8,6 +8,7 @@ from keyturn.db.migrate import migrate
 from keyturn.dev.supervisor import EmbeddedPair
 from support import replicas
 from support.api import Api, api_of, joined
+from support.browserless import SITE, SPA, Browserless
 from support.servers import Databases, private_pair
 
 LOOPBACK = ("http://localhost:8080", "http://localhost:9090")
@@ -44,6 +45,24 @@ async def outage() -> AsyncIterator[tuple[Api, EmbeddedPair]]:
         with replicas.replicas(environ) as started:
             async with api_of(environ, started) as running:
                 yield running, pair
+
+
+@pytest.fixture(scope="session")
+async def rp(api: Api) -> str:
+    """A confidential client of the code flow, whose people are asked for consent."""
+    return await api.client(SITE)
+
+
+@pytest.fixture(scope="session")
+async def spa(api: Api) -> str:
+    """A public, first-party client of the code flow."""
+    return await api.client(SPA)
+
+
+@pytest.fixture
+def browser(api: Api) -> Browserless:
+    """A browser that has never been here."""
+    return Browserless(api)
 
 
 @pytest.fixture

@@ -506,7 +506,7 @@ async def test_KY_6_both_documents_agree_and_stand_below_the_issuer(api):
     for name, value in said[0].items():
         if name.endswith(("_endpoint", "_uri")):
             assert value.startswith(f"{api.issuer}/"), name
-            assert (await api.get(value.removeprefix(api.issuer))).status_code in {200, 405}
+            assert (await api.get(value.removeprefix(api.issuer))).status_code != 404
 
 
 @pytest.mark.parametrize(
@@ -534,7 +534,6 @@ LABELS = (
     "keyturn refresh derive v1",
     "keyturn signing key sealing v1",
     "keyturn throttle v1",
-    "keyturn cursor v1",
 )
 TAG, SEALING = LABELS[0], LABELS[2]
 

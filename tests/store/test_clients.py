@@ -30,6 +30,11 @@ EVERYTHING = {
     "access_token_lifetime": 60,
     "idle_lifetime": 3600,
     "absolute_lifetime": 7200,
+    "redirect_uris": ("com.example.app:/cb", "https://app.example/cb"),
+    "post_logout_redirect_uris": ("https://app.example/bye",),
+    "require_pkce": True,
+    "skip_consent": True,
+    "response_modes": ("form_post",),
 }
 
 

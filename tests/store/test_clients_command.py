@@ -94,7 +94,20 @@ async def test_every_option_of_add_reaches_the_client(keyturn):
         "access_token_lifetime": 60,
         "idle_lifetime": 70,
         "absolute_lifetime": 80,
+        "redirect_uris": [],
+        "post_logout_redirect_uris": [],
+        "require_pkce": True,
+        "skip_consent": False,
+        "response_modes": ["form_post", "query"],
     }
+    words = f"add shop --grant authorization_code --audience {API} --no-require-pkce --skip-consent"
+    words += " --redirect-uri https://a.example/cb --redirect-uri http://127.0.0.1/cb"
+    words += " --post-logout-redirect-uri https://a.example/ --response-mode form_post"
+    shop = (await keyturn.json(*words.split()))["definition"]
+    assert shop["redirect_uris"] == ["http://127.0.0.1/cb", "https://a.example/cb"]
+    assert shop["post_logout_redirect_uris"] == ["https://a.example/"]
+    assert (shop["require_pkce"], shop["skip_consent"]) == (False, True)
+    assert shop["response_modes"] == ["form_post"]
     reader = await keyturn.json(
         "add", "reader", "--introspects", API, "--auth-method", "client_secret_post",
         "--no-rotation",

@@ -190,7 +190,13 @@ async def test_the_command_purges_and_says_how_much(database, database_url):
     )
     said, _ = await process.communicate()
     assert process.returncode == 0
-    assert json.loads(said) == {"sessions": 1, "revocations": 0}
+    assert json.loads(said) == {
+        "sessions": 1,
+        "revocations": 0,
+        "logins": 0,
+        "requests": 0,
+        "codes": 0,
+    }
 
 
 async def test_a_look_at_keys_that_are_as_they_should_be_waits_for_nobody(database, database_url):

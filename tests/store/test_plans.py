@@ -9,13 +9,20 @@ import re
 import asyncpg
 import pytest
 
+from keyturn.authorizations.codes import SQL as AUTHORIZATIONS
+from keyturn.logins.logins import SQL as LOGINS
 from keyturn.revocation.record import SQL as REVOCATIONS
 from keyturn.sessions.end import FIRST
 from keyturn.sessions.purge import SQL as SESSIONS
 
 QUERIES = {
     f"{room}: {query.name}": query
-    for room, queries in (("sessions", SESSIONS), ("revocations", REVOCATIONS))
+    for room, queries in (
+        ("sessions", SESSIONS),
+        ("revocations", REVOCATIONS),
+        ("logins", LOGINS),
+        ("authorizations", AUTHORIZATIONS),
+    )
     for query in queries.values()
 }
 # In no order on disk, and old by their ids but not by their expiry: the worst a batch can meet.
@@ -26,7 +33,21 @@ select ('0000' || substr(md5(n::text), 5))::uuid, gen_random_uuid(), 'web', '{}'
        sha256('b'), '1 day', now() + interval '1 day', now() + interval '1 day', now()
   from generate_series(1, 10000) n;
 insert into revocations select 'sid', id::text, now(), now() + interval '1 hour' from sessions;
-analyze sessions, revocations
+insert into users (id, email, email_key)
+select gen_random_uuid(), n::text, n::text from generate_series(1, 10000) n;
+insert into logins (id, user_id, value_hash, auth_time, amr, remembered, idle_lifetime,
+                    idle_expires_at, expires_at)
+select gen_random_uuid(), id, sha256(email::bytea), now(), '{}', false, '1 day',
+       now() + interval '1 day', now() + interval '1 day'
+  from users;
+insert into authorization_requests (handle_hash, browser_hash, request, expires_at)
+select value_hash, value_hash, '{}', expires_at from logins;
+insert into authorization_codes (code_hash, client_id, redirect_uri, user_id, login_id, scopes,
+                                 audiences, id_token_claims, auth_time, amr, remembered, expires_at)
+select value_hash, 'web', '', user_id, id, '{}', '{}', '{}', now(), '{}', false, expires_at
+  from logins;
+insert into consents (user_id, client_id, scopes) select id, 'web', '{}' from users;
+analyze sessions, revocations, users, logins, authorization_requests, authorization_codes, consents
 """
 
 
@@ -48,8 +69,7 @@ async def test_no_statement_reads_a_large_table_from_end_to_end(large, query):
     await large.execute(f"prepare one as {query.sql}")
     plan = "\n".join(row[0] for row in await large.fetch(f"explain execute one{given}"))
     await large.execute("deallocate one")
-    assert "Seq Scan on sessions" not in plan, plan
-    assert "Seq Scan on revocations" not in plan, plan
+    assert not re.search(r"Seq Scan on (?!pg_)", plan), plan
 
 
 @pytest.mark.parametrize(

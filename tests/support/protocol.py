@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 import httpx2
 from starlette.applications import Starlette
 
-from keyturn.app import oauth_routes
 from keyturn.clients.administration import Administration
 from keyturn.clients.definition import ClientDefinition
 from keyturn.clients.model import Client
@@ -18,6 +17,7 @@ from keyturn.clock import Clock, SystemClock
 from keyturn.configuration import load_settings
 from keyturn.db.queries import Query
 from keyturn.parts import Parts
+from keyturn.routes import oauth_routes
 from keyturn.sessions.lifetimes import Lifetimes
 from keyturn.sessions.model import Started
 from keyturn.sessions.start import SessionRequest

@@ -49,6 +49,17 @@ Claims = Annotated[
 Introspects = Annotated[list[str] | None, typer.Option(help="An API it introspects for.")]
 Grace = Annotated[int | None, typer.Option(help="Seconds, 0 to 60.")]
 Rotation = Annotated[bool, typer.Option(help="Rotate its refresh tokens.")]
+RedirectUris = Annotated[
+    list[str] | None, typer.Option(help="Where a code may be sent; repeatable, exact.")
+]
+PostLogoutUris = Annotated[
+    list[str] | None, typer.Option(help="Where a browser may go after logout; repeatable, exact.")
+]
+RequirePkce = Annotated[bool, typer.Option(help="Demand PKCE; off for confidential clients only.")]
+SkipConsent = Annotated[bool, typer.Option("--skip-consent", help="First party: ask nobody.")]
+ResponseModes = Annotated[
+    list[str] | None, typer.Option(help="query or form_post; repeatable; default: both.")
+]
 Seconds = Annotated[int | None, typer.Option(help="Seconds.")]
 
 
@@ -71,6 +82,11 @@ def add(
     access_token_lifetime: Seconds = None,
     idle_lifetime: Seconds = None,
     absolute_lifetime: Seconds = None,
+    redirect_uri: RedirectUris = None,
+    post_logout_redirect_uri: PostLogoutUris = None,
+    require_pkce: RequirePkce = True,
+    skip_consent: SkipConsent = False,
+    response_mode: ResponseModes = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -86,15 +102,16 @@ def add(
         "access_token_lifetime": access_token_lifetime,
         "idle_lifetime": idle_lifetime,
         "absolute_lifetime": absolute_lifetime,
-        **_given(grant_types=grant, scopes=scope, audiences=audience),
-        **_given(origins=origin, claims=claim, introspects=introspects),
+        "require_pkce": require_pkce,
+        "skip_consent": skip_consent,
+        **_given(grant_types=grant, scopes=scope, audiences=audience, origins=origin),
+        **_given(claims=claim, introspects=introspects, redirect_uris=redirect_uri),
+        **_given(post_logout_redirect_uris=post_logout_redirect_uri, response_modes=response_mode),
     }
 
     async def work() -> None:
-        definition = ClientDefinition.parse(described)
         async with _administration(config) as administration:
-            issued = await administration.add(definition)
-            printing.issued(issued, json=json)
+            printing.issued(await administration.add(ClientDefinition.parse(described)), json=json)
 
     _run(work(), json=json)
 

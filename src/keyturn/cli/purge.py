@@ -8,7 +8,7 @@ from keyturn.jobs.purge import Purge
 
 
 def purge(config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Delete expired sessions and revocations; the server does it by itself every few minutes."""
+    """Delete what has expired; the server does it by itself every few minutes."""
 
     async def work() -> None:
         async with open_database(config) as opened:
@@ -18,6 +18,6 @@ def purge(config: ConfigOption = None, json: JsonOption = False) -> None:
         if json:
             print_json(purged)
         else:
-            print(f"deleted {purged['sessions']} sessions, {purged['revocations']} revocations")
+            print("deleted", ", ".join(f"{count} {name}" for name, count in purged.items()))
 
     run(work())

@@ -5,7 +5,8 @@
 `registry`        the copy in memory that every request asks: no SQL on the way
 `definition`      a client as an operator describes it, field by field
 `rules`           which descriptions are safe and make sense, in one place
-`syntax`          the shapes of ids, scopes, audiences and origins
+`syntax`          the shapes of ids, scopes, audiences, origins and redirect URIs
+`redirect_uris`   whether a browser may be sent there
 `secrets`         client secrets: made, hashed, compared
 `administration`  add, list, show, disable, enable, rotate a secret
 `clients_file`    clients.yaml, read          `plan`   what applying it would change

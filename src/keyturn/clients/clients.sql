@@ -10,7 +10,8 @@ select now() as at;
 -- One page of the clients written after a moment, in order of writing; the last row leads on.
 select id, name, kind, auth_method, grant_types, scopes, audiences, session_api, origins, claims,
        introspects, grace, rotation, require_dpop, access_token_lifetime, idle_lifetime,
-       absolute_lifetime, secret_hash, secret_set_at, previous_secret_hash,
+       absolute_lifetime, redirect_uris, post_logout_redirect_uris, require_pkce, skip_consent,
+       response_modes, secret_hash, secret_set_at, previous_secret_hash,
        previous_secret_expires_at, declared, declared_secret_hash, disabled_at, created_at,
        updated_at
   from clients
@@ -22,7 +23,8 @@ select id, name, kind, auth_method, grant_types, scopes, audiences, session_api,
 -- One client by its id, disabled or not.
 select id, name, kind, auth_method, grant_types, scopes, audiences, session_api, origins, claims,
        introspects, grace, rotation, require_dpop, access_token_lifetime, idle_lifetime,
-       absolute_lifetime, secret_hash, secret_set_at, previous_secret_hash,
+       absolute_lifetime, redirect_uris, post_logout_redirect_uris, require_pkce, skip_consent,
+       response_modes, secret_hash, secret_set_at, previous_secret_hash,
        previous_secret_expires_at, declared, declared_secret_hash, disabled_at, created_at,
        updated_at
   from clients
@@ -33,8 +35,10 @@ select id, name, kind, auth_method, grant_types, scopes, audiences, session_api,
 insert into clients
        (id, name, kind, auth_method, grant_types, scopes, audiences, session_api, origins, claims,
         introspects, grace, rotation, require_dpop, access_token_lifetime, idle_lifetime,
-        absolute_lifetime)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+        absolute_lifetime, redirect_uris, post_logout_redirect_uris, require_pkce, skip_consent,
+        response_modes)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+        $21, $22)
     on conflict (id) do nothing;
 
 -- name: redefine
@@ -43,7 +47,8 @@ update clients
    set name = $2, auth_method = $4, grant_types = $5, scopes = $6, audiences = $7,
        session_api = $8, origins = $9, claims = $10, introspects = $11, grace = $12,
        rotation = $13, require_dpop = $14, access_token_lifetime = $15, idle_lifetime = $16,
-       absolute_lifetime = $17, updated_at = now()
+       absolute_lifetime = $17, redirect_uris = $18, post_logout_redirect_uris = $19,
+       require_pkce = $20, skip_consent = $21, response_modes = $22, updated_at = now()
  where id = $1 and kind = $3;
 
 -- name: rotate_secret

@@ -10,19 +10,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from keyturn.clients import syntax
-from keyturn.clients.model import AuthMethod, Client, Kind
+from keyturn.clients.model import AuthMethod, Client, Kind, ResponseMode
 from keyturn.errors import InvalidClientMetadata, Problem
 from keyturn.settings import LONGEST_ACCESS_TOKEN, LONGEST_LIFETIME
 
 MOST_MEMBERS = 100
 
-GrantType = Literal["refresh_token", "client_credentials"]
+GrantType = Literal["authorization_code", "refresh_token", "client_credentials"]
 Claim = Literal["email", "email_verified", "name"]
 ClientId = Annotated[str, AfterValidator(syntax.client_id)]
 Name = Annotated[str, AfterValidator(syntax.name)]
 Scope = Annotated[str, AfterValidator(syntax.scope)]
 Audience = Annotated[str, AfterValidator(syntax.audience)]
 Origin = Annotated[str, AfterValidator(syntax.origin)]
+RedirectUri = Annotated[str, AfterValidator(syntax.redirect_uri)]
 Flag = Annotated[bool, Field(strict=True)]
 Lifetime = Annotated[int, Field(strict=True, ge=1, le=LONGEST_LIFETIME)]
 
@@ -60,6 +61,11 @@ class ClientDefinition(BaseModel):
     ) = None
     idle_lifetime: Lifetime | None = None
     absolute_lifetime: Lifetime | None = None
+    redirect_uris: Annotated[tuple[RedirectUri, ...], *_Listed] = ()
+    post_logout_redirect_uris: Annotated[tuple[RedirectUri, ...], *_Listed] = ()
+    require_pkce: Flag = True
+    skip_consent: Flag = False
+    response_modes: Annotated[tuple[ResponseMode, ...], *_Listed] = ("form_post", "query")
 
     @classmethod
     def parse(cls, raw: Any, path: str = "") -> Self:
@@ -93,6 +99,11 @@ class ClientDefinition(BaseModel):
             access_token_lifetime=_seconds(client.access_token_lifetime),
             idle_lifetime=_seconds(client.idle_lifetime),
             absolute_lifetime=_seconds(client.absolute_lifetime),
+            redirect_uris=_sorted(client.redirect_uris),
+            post_logout_redirect_uris=_sorted(client.post_logout_redirect_uris),
+            require_pkce=client.require_pkce,
+            skip_consent=client.skip_consent,
+            response_modes=_sorted(client.response_modes),
         )
 
 

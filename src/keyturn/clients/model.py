@@ -8,6 +8,9 @@ from keyturn.db.pool import Row
 
 Kind = Literal["public", "confidential"]
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
+ResponseMode = Literal["query", "form_post"]
+
+RESPONSE_MODES: frozenset[str] = frozenset({"query", "form_post"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,15 @@ class Client:
     access_token_lifetime: timedelta | None = None
     idle_lifetime: timedelta | None = None
     absolute_lifetime: timedelta | None = None
+    redirect_uris: frozenset[str] = frozenset()
+    """Where an authorization response may go (`redirect_uris` compares them)."""
+    post_logout_redirect_uris: frozenset[str] = frozenset()
+    """Where a browser may go after logout, exact."""
+    require_pkce: bool = True
+    """Off for confidential clients only, which then send a nonce when they ask for `openid`."""
+    skip_consent: bool = False
+    """First party: whoever signs in is not asked whether it may have what it asks for."""
+    response_modes: frozenset[str] = RESPONSE_MODES
     disabled_at: datetime | None = None
 
     @property
@@ -87,6 +99,11 @@ class Client:
             access_token_lifetime=row["access_token_lifetime"],
             idle_lifetime=row["idle_lifetime"],
             absolute_lifetime=row["absolute_lifetime"],
+            redirect_uris=frozenset(row["redirect_uris"]),
+            post_logout_redirect_uris=frozenset(row["post_logout_redirect_uris"]),
+            require_pkce=row["require_pkce"],
+            skip_consent=row["skip_consent"],
+            response_modes=frozenset(row["response_modes"]),
             disabled_at=row["disabled_at"],
         )
 

@@ -61,6 +61,9 @@ def _filled(definition: ClientDefinition, limits: Limits) -> ClientDefinition:
             "origins": tuple(sorted(definition.origins)),
             "claims": tuple(sorted(definition.claims)),
             "introspects": tuple(sorted(definition.introspects)),
+            "redirect_uris": tuple(sorted(definition.redirect_uris)),
+            "post_logout_redirect_uris": tuple(sorted(definition.post_logout_redirect_uris)),
+            "response_modes": tuple(sorted(definition.response_modes)),
         }
     )
 
@@ -100,6 +103,19 @@ def _dpop(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
         yield Problem("require_dpop", "is not available until this server checks DPoP proofs")
 
 
+def _code_flow(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
+    by_code = "authorization_code" in client.grant_types
+    if by_code and not client.redirect_uris:
+        yield Problem("redirect_uris", "name where authorization_code sends the browser back to")
+    if client.redirect_uris and not by_code:
+        yield Problem("grant_types", "redirect_uris go with the grant authorization_code")
+    # Whoever steals a public client's code needs nothing else, were it not for the verifier.
+    if not client.require_pkce and client.kind == "public":
+        yield Problem("require_pkce", "off is for confidential clients")
+    if not client.response_modes:
+        yield Problem("response_modes", "name query, form_post or both")
+
+
 def _scopes(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
     ours = [scope for scope in client.scopes if scope.startswith(RESERVED)]
     if set(ours) - ADMIN_SCOPES:
@@ -130,6 +146,7 @@ RULES: tuple[Callable[[ClientDefinition, Limits], Iterator[Problem]], ...] = (
     _kind,
     _rotation,
     _dpop,
+    _code_flow,
     _scopes,
     _audiences,
     _lifetimes,

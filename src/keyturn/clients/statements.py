@@ -98,6 +98,11 @@ def _columns(definition: ClientDefinition) -> tuple[Any, ...]:
         _duration(definition.access_token_lifetime),
         _duration(definition.idle_lifetime),
         _duration(definition.absolute_lifetime),
+        definition.redirect_uris,
+        definition.post_logout_redirect_uris,
+        definition.require_pkce,
+        definition.skip_consent,
+        definition.response_modes,
     )
 
 

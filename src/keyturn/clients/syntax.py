@@ -19,6 +19,9 @@ _UUID = re.compile(r"[0-9A-Fa-f]{32}")
 _SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9._~:/?@!$&'()+,;=%\[\]-]+")
 _ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?")
+_REDIRECT = re.compile(
+    r"([a-z][a-z0-9+.-]*):(?:[A-Za-z0-9._~:/?@!$&'()+,;=\[\]-]|%[0-9A-Fa-f]{2})+", re.IGNORECASE
+)
 _DEFAULT_PORT = {"https": 443, "http": 80}
 _HIGHEST_PORT = 65535
 
@@ -75,11 +78,33 @@ def origin(value: str) -> str:
     return value
 
 
+def redirect_uri(value: str) -> str:
+    """Check where a browser may be sent: https, http on loopback, or an app's own scheme."""
+    match = _REDIRECT.fullmatch(value)
+    if not match or len(value) > LONGEST_URI:
+        raise ValueError("an absolute URI without fragment or `*`, such as https://app.example/cb")
+    scheme = match[1].lower()
+    if scheme not in _DEFAULT_PORT:
+        # RFC 8252 section 7.1: a domain the app's maker holds, reversed. It also keeps out
+        # `javascript:`, `data:` and everything else that a browser would act upon.
+        if "." not in scheme or not value[len(scheme) + 1 :].startswith("/"):
+            raise ValueError("https, or an app's own scheme like com.example.app:/callback")
+        return value
+    host = _host(value)
+    if not value[len(scheme) :].startswith("://") or not host or "@" in urlsplit(value).netloc:
+        raise ValueError("names a host, and no user")
+    if scheme == "http" and host not in LOOPBACK:
+        raise ValueError("https; http is accepted for localhost, 127.0.0.1 and [::1] only")
+    return value
+
+
 def _host(uri: str) -> str | None:
     try:
-        return urlsplit(uri).hostname
+        split = urlsplit(uri)
+        port = split.port
     except ValueError:
         return None
+    return None if port == 0 else split.hostname
 
 
 def _is_canonical_ipv6(text: str) -> bool:

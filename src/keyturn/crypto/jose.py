@@ -26,7 +26,9 @@ from keyturn.crypto.strict_json import parse_object
 ALGORITHM = "RS256"
 AT_JWT = "at+jwt"
 """`typ` of an access token (RFC 9068 section 2.1)."""
-TYPES = (AT_JWT,)
+ID_JWT = "JWT"
+"""`typ` of an ID token: what strict readers of ID tokens expect, and no other kind of ours has."""
+TYPES = (AT_JWT, ID_JWT)
 
 KEY_BITS = 2048
 PUBLIC_EXPONENT = 65537

@@ -17,6 +17,7 @@ REFRESH_TAG = "keyturn refresh tag v1"
 REFRESH_DERIVE = "keyturn refresh derive v1"
 KEY_SEALING = "keyturn signing key sealing v1"
 THROTTLE = "keyturn throttle v1"
+CSRF = "keyturn csrf v1"
 
 KEY_SIZE = 32
 

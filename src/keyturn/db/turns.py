@@ -1,4 +1,8 @@
-"""A queue of tasks that wait for something scarce, which goes from hand to hand."""
+"""A queue of tasks that wait for something scarce, which goes from hand to hand.
+
+Their time is limited, not their number: one that waits costs 2 kB, and a process cannot accept more
+in half a second than its loop parses. A count would refuse bursts that half a second absorbs.
+"""
 
 import asyncio
 from collections.abc import Callable

@@ -27,8 +27,21 @@ USERS = (
 SERVICE_SECRET = "kts_demo_on_loopback_only_4b1d7c02a95e"  # noqa: S105 - for laptops
 READER_SECRET = "kts_demo_on_loopback_only_9f63e8d1c07a"  # noqa: S105 - for laptops
 
-SECRETS = {"demo-app": None, "demo-service": SERVICE_SECRET, "demo-api": READER_SECRET}
+PARTNER_SECRET = "kts_demo_on_loopback_only_c5a81f30e7d2"  # noqa: S105 - for laptops
+
+SECRETS = {
+    "demo-app": None,
+    "demo-service": SERVICE_SECRET,
+    "demo-api": READER_SECRET,
+    "demo-partner": PARTNER_SECRET,
+}
 """The demo clients, and how the confidential ones prove themselves."""
+
+
+CALLBACKS = ["http://127.0.0.1/callback", "http://localhost:8083/callback"]
+"""Where codes are sent: to the first on any port, as RFC 8252 has it for native apps."""
+
+ABOUT_PEOPLE = ["openid", "profile", "email", "offline_access"]
 
 
 def clients(example_origin: str, issuer: str) -> list[dict[str, Any]]:
@@ -38,11 +51,14 @@ def clients(example_origin: str, issuer: str) -> list[dict[str, Any]]:
             "id": "demo-app",
             "name": "Demo app",
             "kind": "public",
-            "grant_types": ["refresh_token"],
-            "scopes": ["orders.read", "orders.write"],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "scopes": ["orders.read", "orders.write", *ABOUT_PEOPLE],
             "audiences": [EXAMPLE_AUDIENCE],
             "origins": [issuer, example_origin],
             "session_api": True,
+            "redirect_uris": CALLBACKS,
+            "post_logout_redirect_uris": CALLBACKS,
+            "skip_consent": True,
         },
         {
             "id": "demo-service",
@@ -62,5 +78,16 @@ def clients(example_origin: str, issuer: str) -> list[dict[str, Any]]:
             "audiences": [EXAMPLE_AUDIENCE],
             "introspects": [EXAMPLE_AUDIENCE],
             "secret": READER_SECRET,
+        },
+        {
+            "id": "demo-partner",
+            "name": "Demo partner, which asks before it sees anything",
+            "kind": "confidential",
+            "grant_types": ["authorization_code", "refresh_token"],
+            "scopes": ["orders.read", *ABOUT_PEOPLE],
+            "audiences": [EXAMPLE_AUDIENCE],
+            "redirect_uris": CALLBACKS,
+            "post_logout_redirect_uris": CALLBACKS,
+            "secret": PARTNER_SECRET,
         },
     ]

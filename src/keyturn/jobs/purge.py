@@ -1,14 +1,19 @@
 """Deletes what has expired, in batches small enough to hold nobody up."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
+from keyturn.authorizations import codes, requests
 from keyturn.clock import Clock
-from keyturn.db.pool import Database
+from keyturn.db.pool import Database, Statements
 from keyturn.jobs.leader import Leadership
+from keyturn.logins import logins
 from keyturn.revocation import record
 from keyturn.sessions import purge as sessions
 from keyturn.telemetry.metrics import Metrics
+
+PurgeBatch = Callable[[Statements, int], Awaitable[int]]
+"""Deletes at most so many rows and says how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +22,9 @@ class Purged:
 
     sessions: int
     revocations: int
+    logins: int = 0
+    requests: int = 0
+    codes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +44,18 @@ class Purge:
             sessions=await self._all(
                 "sessions", sessions.purge_expired(self.database, now, self.batch)
             ),
-            revocations=await self._all("revocations", self._revocations()),
+            revocations=await self._all("revocations", self._repeated(record.purge_expired)),
+            logins=await self._all("logins", self._repeated(logins.purge_expired)),
+            requests=await self._all(
+                "authorization_requests", self._repeated(requests.purge_expired)
+            ),
+            codes=await self._all("authorization_codes", self._repeated(codes.purge_expired)),
         )
         self.metrics.purge_success.set(self.clock.now().timestamp())
         return purged
 
-    async def _revocations(self) -> AsyncIterator[int]:
-        while deleted := await record.purge_expired(self.database, self.batch):
+    async def _repeated(self, purge: PurgeBatch) -> AsyncIterator[int]:
+        while deleted := await purge(self.database, self.batch):
             yield deleted
 
     async def _all(self, table: str, batches: AsyncIterator[int]) -> int:

@@ -9,14 +9,23 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import orjson
-from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+from authlib.oidc.discovery import OpenIDProviderMetadata
 from starlette.requests import Request
 from starlette.responses import Response
 
 from keyturn import paths
-from keyturn.crypto import opaque
+from keyturn.crypto import opaque, pkce
+from keyturn.crypto.jose import ALGORITHM
+from keyturn.oauth.authorize.checks import PROMPTS
+from keyturn.oauth.authorize.decision import REACHABLE
+from keyturn.tokens.claims import STANDARD_SCOPES, shown
 from keyturn.web.public_document import public_document
 
+CLAIMS = (
+    *("iss", "sub", "aud", "exp", "iat", "sid", "nonce", "at_hash", "auth_time", "acr", "amr"),
+    *sorted(shown(STANDARD_SCOPES)),
+)
+LOCALES = ("en", "de")
 CONFIDENTIAL = ("client_secret_basic", "client_secret_post")
 ANY_CLIENT = ("none", *CONFIDENTIAL)
 
@@ -31,7 +40,7 @@ class Metadata:
 
     @classmethod
     def of(cls, issuer: str, max_age: int) -> Self:
-        """Describe this server. Raises `ValueError` when the document breaks RFC 8414."""
+        """Describe this server. Raises `ValueError` when the document breaks a standard."""
         document = describe(issuer)
         validate(document)
         body = orjson.dumps(document)
@@ -43,21 +52,31 @@ class Metadata:
 
 
 def describe(issuer: str) -> dict[str, Any]:
-    """Return the members: only what this release answers.
-
-    There is no authorization endpoint, so `response_types_supported` is empty: RFC 8414 requires
-    the member in section 2 and omits empty lists in section 3.2, and clients break when it is
-    missing. What Discovery requires of ID tokens is absent, because none are issued.
-    """
+    """Return the members: only what this release answers."""
     return {
         "issuer": issuer,
+        "authorization_endpoint": issuer + paths.AUTHORIZE,
         "token_endpoint": issuer + paths.TOKEN,
         "jwks_uri": issuer + paths.JWKS,
         "revocation_endpoint": issuer + paths.REVOKE,
         "introspection_endpoint": issuer + paths.INTROSPECT,
-        "response_types_supported": [],
-        "grant_types_supported": ["refresh_token", "client_credentials"],
+        "userinfo_endpoint": issuer + paths.USERINFO,
+        "end_session_endpoint": issuer + paths.END_SESSION,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query", "form_post"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "code_challenge_methods_supported": [pkce.METHOD],
+        "authorization_response_iss_parameter_supported": True,
+        "scopes_supported": sorted(STANDARD_SCOPES),
         "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [ALGORITHM],
+        "acr_values_supported": sorted(REACHABLE),
+        "prompt_values_supported": sorted(PROMPTS),
+        "claims_supported": list(CLAIMS),
+        "claims_parameter_supported": True,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "ui_locales_supported": list(LOCALES),
         "token_endpoint_auth_methods_supported": list(ANY_CLIENT),
         "revocation_endpoint_auth_methods_supported": list(ANY_CLIENT),
         "introspection_endpoint_auth_methods_supported": list(CONFIDENTIAL),
@@ -65,20 +84,14 @@ def describe(issuer: str) -> dict[str, Any]:
 
 
 def validate(document: Mapping[str, Any]) -> None:
-    """Check the document with Authlib's validators of RFC 8414, member by member.
+    """Check the document with Authlib's validators of RFC 8414 and OpenID Connect Discovery.
 
-    Two rules are ours. An http issuer is for loopback only, as the settings have made sure, so
-    addresses are checked as if it were https. And Authlib refuses the empty
-    `response_types_supported` of a server without an authorization endpoint: here the list is
-    empty exactly when there is no such endpoint.
+    An http issuer is for loopback only, as the settings have made sure, so addresses are checked
+    as if it were https.
     """
-    checked = AuthorizationServerMetadata({k: _as_https(v) for k, v in document.items()})
-    issuer, types = document["issuer"], document.get("response_types_supported")
-    if not isinstance(types, list) or bool(types) != ("authorization_endpoint" in document):
-        raise ValueError("response_types_supported does not fit the authorization endpoint")
-    for member in AuthorizationServerMetadata.REGISTRY_KEYS:
-        if member != "response_types_supported":
-            getattr(checked, f"validate_{member}")()
+    checked = OpenIDProviderMetadata({k: _as_https(v) for k, v in document.items()})
+    checked.validate()  # type: ignore[no-untyped-call]
+    issuer = document["issuer"]
     for member, value in document.items():
         if member.endswith(("_endpoint", "_uri")) and not value.startswith(f"{issuer}/"):
             raise ValueError(f"{member} is not below the issuer")

@@ -69,4 +69,6 @@ def _respond(answer: TokenAnswer) -> Response:
     }
     if answer.refresh_token is not None:
         body["refresh_token"] = answer.refresh_token
+    if answer.id_token is not None:
+        body["id_token"] = answer.id_token
     return json_bytes(body)

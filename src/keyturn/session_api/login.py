@@ -20,11 +20,9 @@ from keyturn.users.authenticate import Authenticator
 from keyturn.users.model import Authenticated
 from keyturn.web import origin
 from keyturn.web.client_ip import ClientAddress
+from keyturn.web.device import device_of
 from keyturn.web.json_body import JsonBodies
 from keyturn.web.responses import json_answer
-
-MOST_DEVICE = 200
-"""Characters of a User-Agent that are kept to tell a person where they are signed in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ class Login:
             scopes=scope.granted(scope.parse(body.scope), client.scopes),
             cookie=cookie,
             by_cookie=by_cookie,
-            device=_printable(request.headers.get("user-agent")),
+            device=device_of(request),
             ip=self.address.of(request),
         )
 
@@ -128,9 +126,3 @@ class Login:
         if asked.by_cookie:
             self.transport.set_cookie(response, session, started.refresh_token)
         return response
-
-
-def _printable(text: str | None) -> str | None:
-    if text is None:
-        return None
-    return "".join(one for one in text if one.isprintable())[:MOST_DEVICE] or None

@@ -72,7 +72,7 @@ OPERATIONS = (
     Operation("reauthenticate", "post", paths.REAUTHENTICATE, "Prove yourself again",
               messages.ReauthenticateBody, messages.AccessAnswer, CREDENTIAL, (*SENT, 429)),
     Operation("password", "post", paths.PASSWORD, "Choose a new password",
-              messages.PasswordBody, None, CREDENTIAL),
+              messages.PasswordBody, None, CREDENTIAL, (*SENT, 429)),
 )  # fmt: skip
 
 

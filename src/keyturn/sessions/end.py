@@ -171,6 +171,25 @@ async def end_sessions_of_user(
     return await end_sessions(tx, SQL["end_all_of_user"], user_id, reason, keep)
 
 
+async def end_sessions_of_login(
+    tx: Statements, user_id: UUID, login_id: UUID, reason: str
+) -> list[Ended]:
+    """End the live sessions a browser login gave, but those with `offline_access`."""
+    return await end_sessions(tx, SQL["end_all_of_login"], user_id, login_id, reason)
+
+
+async def end_sessions_at_client(
+    tx: Statements, user_id: UUID, client_id: str, reason: str
+) -> list[Ended]:
+    """End a user's live sessions at one client."""
+    return await end_sessions(tx, SQL["end_all_at_client"], user_id, client_id, reason)
+
+
+async def end_session(tx: Statements, session_id: UUID, reason: str) -> list[Ended]:
+    """End one session, whoever holds it, inside the caller's transaction."""
+    return await end_sessions(tx, SQL["end_one"], session_id, reason)
+
+
 async def end_sessions(tx: Statements, query: Query, *args: Any) -> list[Ended]:
     """Run an UPDATE that ends sessions, and write their revocations, in one transaction.
 

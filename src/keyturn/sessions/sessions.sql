@@ -94,6 +94,25 @@ update sessions
    and id is distinct from $3
 returning id, user_id, client_id;
 
+-- name: end_all_of_login
+-- End the live sessions that a browser login gave, but those meant to outlive it.
+-- By the user, of whom there are few: an index on login_id would be built while nobody rotates.
+update sessions
+   set revoked_at = now(), revoke_reason = $3
+ where user_id = $1
+   and login_id = $2
+   and not offline
+   and revoked_at is null
+   and expires_at > now()
+returning id, user_id, client_id;
+
+-- name: end_all_at_client
+-- End every live session of a user at one client.
+update sessions
+   set revoked_at = now(), revoke_reason = $3
+ where user_id = $1 and client_id = $2 and revoked_at is null and expires_at > now()
+returning id, user_id, client_id;
+
 -- name: end_some_of_client
 -- End a client's live sessions among the next rows after an id: a part of a large sweep.
 -- The end of the next range, then the range. The planner does not know $2 and would take it for a
@@ -138,14 +157,21 @@ select id
  where id = $1 and disabled_at is null and deleted_at is null and valid_after < $2
    for share;
 
+-- name: lock_live_login
+-- Hold a browser login open while a session starts from it; nothing if it has ended.
+select id
+  from logins
+ where id = $1 and user_id = $2 and ended_at is null and expires_at > now()
+   for share;
+
 -- name: start
 -- Begin a session.
 insert into sessions (id, user_id, client_id, scopes, audiences, claims, token_hash, next_hash,
                       idle_lifetime, idle_expires_at, expires_at, remembered, auth_time, amr,
-                      device, ip)
+                      device, ip, login_id, offline)
 values ($1, $2, $3, $4, $5, $6, $7, $8,
         $9, least(now() + $9::interval, now() + $10::interval), now() + $10::interval, $11, $12,
-        $13, $14, $15)
+        $13, $14, $15, $16, $17)
 returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
           remembered, idle_expires_at, expires_at, now() as decided_at;
 

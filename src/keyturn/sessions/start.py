@@ -42,6 +42,19 @@ class SessionRequest:
     ip: str | None = None
     replaces: UUID | None = None
     """A live session of the same browser that ends with this sign-in."""
+    login_id: UUID | None = None
+    """The browser login it hangs on, if any."""
+    offline: bool = False
+    """It was granted `offline_access`: it outlives that login."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A session inserted in a transaction that has not committed, and what ended for it."""
+
+    started: Started
+    replaced: list[Ended]
+    overflow: list[Ended]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +70,44 @@ class Starter:
     async def start(self, request: SessionRequest) -> Started:
         """Insert the session and return its first token.
 
-        Raises `InvalidCredentials` when the account was closed since the proof, `Unavailable`.
+        Raises `InvalidCredentials` when the account was closed since the proof or the login
+        ended, `Unavailable`.
+        """
+        async with self.database.transaction() as tx:
+            begun = await self.start_in(tx, request)
+        await self.tell(begun)
+        return begun.started
+
+    async def start_in(self, tx: Statements, request: SessionRequest) -> Begun:
+        """Insert the session in the caller's transaction; after its commit, `tell`.
+
+        Raises as `start` does.
         """
         token = self._first_token(request.lifetimes)
-        async with self.database.transaction() as tx:
-            open_account = await tx.fetch_row(
-                SQL["lock_active_user"], request.user_id, request.proof_time
-            )
-            if open_account is None:
-                raise InvalidCredentials("account: closed since the password was checked")
-            session = await self._insert(tx, request, token)
-            replaced = await self._end_replaced(tx, request)
-            overflow = await end_sessions(
+        await self._hold_open(tx, request)
+        session = await self._insert(tx, request, token)
+        return Begun(
+            started=Started(session, self.codec.encode(token, request.client.id)),
+            replaced=await self._end_replaced(tx, request),
+            overflow=await end_sessions(
                 tx, SQL["end_overflow"], request.user_id, self.max_per_user
-            )
-        await self.ending.tell(replaced, "replaced")
-        await self.ending.tell(overflow, "overflow")
-        return Started(session, self.codec.encode(token, request.client.id))
+            ),
+        )
+
+    async def tell(self, begun: Begun) -> None:
+        """After the commit: tell everybody what ended for a session to begin."""
+        await self.ending.tell(begun.replaced, "replaced")
+        await self.ending.tell(begun.overflow, "overflow")
+
+    async def _hold_open(self, tx: Statements, request: SessionRequest) -> None:
+        """First the account, then the login: the order in which closing an account ends them."""
+        account = await tx.fetch_row(SQL["lock_active_user"], request.user_id, request.proof_time)
+        if account is None:
+            raise InvalidCredentials("account: closed since the password was checked")
+        if request.login_id is None:
+            return
+        if await tx.fetch_row(SQL["lock_live_login"], request.login_id, request.user_id) is None:
+            raise InvalidCredentials("login: ended since the code was issued")
 
     def _first_token(self, lifetimes: Lifetimes) -> RefreshToken:
         return RefreshToken(
@@ -103,6 +137,8 @@ class Starter:
             list(request.amr),
             request.device,
             request.ip,
+            request.login_id,
+            request.offline,
         )
         if row is None:
             raise RuntimeError("insert ... returning gave no row")

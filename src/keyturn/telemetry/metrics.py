@@ -9,54 +9,20 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
+from keyturn.telemetry.labels import (
+    CACHE_RESULTS,
+    GRANTS,
+    PURGED,
+    REFRESH_RESULTS,
+    REVOKE_REASONS,
+    SIGN_IN_RESULTS,
+    TOKEN_RESULTS,
+    UNREADABLE,
+)
+
 HTTP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SLOW_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 FAST_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0)
-
-REFRESH_RESULTS = (
-    "rotated",
-    "coalesced",
-    "replayed",
-    "healed",
-    "kept",
-    "reuse",
-    "expired",
-    "revoked",
-    "unknown",
-    "refused",
-    "alarm",
-)
-TOKEN_RESULTS = (
-    "ok",
-    "invalid_request",
-    "invalid_client",
-    "invalid_grant",
-    "invalid_scope",
-    "invalid_target",
-    "unauthorized_client",
-    "unsupported_grant_type",
-    "invalid_dpop_proof",
-    "unsupported_media_type",
-    "request_too_large",
-    "request_timeout",
-    "too_many_requests",
-    "temporarily_unavailable",
-    "server_error",
-)
-"""What the token endpoint answers; a code that is missing here counts as the last one."""
-UNREADABLE = ("400", "408", "414", "431")
-GRANTS = ("refresh_token", "client_credentials", "unsupported")
-REVOKE_REASONS = (
-    "reuse",
-    "logout",
-    "logout_all",
-    "admin",
-    "password_change",
-    "replaced",
-    "overflow",
-)
-SIGN_IN_RESULTS = ("ok", "bad_credentials", "throttled", "error")
-CACHE_RESULTS = ("hit", "miss", "untrusted", "error")
 
 
 class Bound:
@@ -269,7 +235,7 @@ class Metrics:
                 "keyturn_purge_rows_deleted", "Expired rows deleted.", ("table",), registry=registry
             ),
             "table",
-            ("sessions", "revocations", "signing_keys"),
+            PURGED,
         )
         self.purge_success = Gauge(
             "keyturn_purge_last_success_timestamp_seconds",

@@ -2,6 +2,8 @@
 
 `scope`         RFC 6749 section 3.3: scopes read, allowed, written
 `access_token`  RFC 9068: the claims, signed last, after every decision and every commit
+`id_token`      OpenID Connect Core section 2: who signed in, for the client alone
+`claims`        which members of an account each scope shows
 `verify`        our own access tokens presented to our own endpoints (RFC 9068 section 4)
 
 Signing uses the key `keys.keyring` hands out; checking uses the keys it publishes, in memory,

@@ -83,7 +83,7 @@ class AccessTokens:
             "sub": str(session.user_id),
             "sid": str(session.id),
             "auth_time": int(session.auth_time.timestamp()),
-            "acr": self._acr(session),
+            "acr": acr_of(session, self.step_up_max_age),
             "amr": session.amr,
         }
         if session.dpop_jkt is not None:
@@ -97,10 +97,6 @@ class AccessTokens:
         lifetime = client.access_token_lifetime or self.client_credentials_lifetime
         grant = _Grant(client, scopes, audiences, issued_at, lifetime)
         return self._sign(grant, {"sub": client.id})
-
-    def _acr(self, session: Session) -> str:
-        fresh = session.decided_at - session.auth_time <= self.step_up_max_age
-        return ACR_PASSWORD if fresh else ACR_SESSION
 
     def _sign(self, grant: _Grant, claims: dict[str, Any]) -> AccessToken:
         key = self.keyring.signing
@@ -121,3 +117,9 @@ class AccessTokens:
         value = key.sign(orjson.dumps(claims))
         self.metrics.signing.observe(self.clock.monotonic() - began)
         return AccessToken(value, seconds, scopes)
+
+
+def acr_of(session: Session, step_up_max_age: timedelta) -> str:
+    """Return how well the person is proven at this moment: said by every kind of token."""
+    fresh = session.decided_at - session.auth_time <= step_up_max_age
+    return ACR_PASSWORD if fresh else ACR_SESSION

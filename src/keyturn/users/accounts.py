@@ -1,8 +1,8 @@
 """Accounts: made, looked up, closed, opened again, erased.
 
 Whatever closes an account, or replaces its password, first makes sign-ins wait (`lock`), then
-moves `valid_after`, then ends the sessions, in one transaction. A sign-in whose proof is older
-than that moment starts no session, whichever of the two came first.
+moves `valid_after`, then ends the logins and the sessions, in one transaction. A sign-in whose
+proof is older than that moment starts none, whichever of the two came first.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from keyturn.crypto import opaque
 from keyturn.db.pool import Database
 from keyturn.db.queries import Query, load_queries
 from keyturn.errors import AccountExists, InvalidToken, NotFound, SessionGone
+from keyturn.logins.logins import end_logins_of_user
 from keyturn.sessions.end import Ending, end_sessions_of_user
 from keyturn.telemetry.audit import Audit, AuditEvent
 from keyturn.users.email import parse_email
@@ -160,6 +161,7 @@ class Accounts:
             row = None if locked is None else await tx.fetch_row(change, user_id, *args)
             if row is None:
                 raise NotFound("account: no such id, or closed meanwhile")
+            await end_logins_of_user(tx, user_id, closing.reason)
             ended = await end_sessions_of_user(tx, user_id, closing.reason, closing.keep)
         await self.ending.tell(ended, closing.reason)
         return len(ended)

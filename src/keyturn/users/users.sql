@@ -107,6 +107,9 @@ returning id, email, name, email_verified, disabled_at, created_at;
 
 -- name: erase
 -- Turn an account into a tombstone: the id stays taken, everything personal goes.
+with forgotten as (
+  delete from consents where user_id = $1
+)
 update users
    set email = null, email_key = null, name = null, password_hash = null, email_verified = false,
        disabled_at = coalesce(disabled_at, now()), deleted_at = now(),

@@ -2,7 +2,9 @@
 
     forms, json_body     one strict reading of a body: size, time, encoding, repetition
     responses            answers and refusals in the shape of each family of doors
+    html                 pages for people, and the headers on each of them
     cookies              the refresh token in a browser's jar
+    browser              the pages' cookies, and tokens that tell our forms from foreign ones
     origin, cors         which pages may ask (Origin, Sec-Fetch-Site), which may read the answer
     client_ip            who is asking, through trusted proxies only
     request_log          one log line and one measurement a request; its id; what nobody caught

@@ -41,7 +41,7 @@ class SessionCookies:
         wider path cannot be told.
         """
         wanted = self.name(client_id)
-        found = [value for name, value in _cookies(request) if name == wanted]
+        found = [value for name, value in cookies_of(request) if name == wanted]
         if len(found) > 1:
             raise InvalidRequest("cookie: the same name twice")
         return (found[0] or None) if found else None
@@ -79,7 +79,8 @@ def _bare_name(issuer: str, client_id: str) -> str:
     return "kt_" + opaque.sha256(f"{issuer}\n{client_id}".encode()).hex()[:_DIGITS]
 
 
-def _cookies(request: Request) -> list[tuple[str, str]]:
+def cookies_of(request: Request) -> list[tuple[str, str]]:
+    """Return every cookie of a request by name, in order, repeated ones too."""
     pairs = []
     for header in request.headers.getlist("cookie"):
         for part in header.split(";"):

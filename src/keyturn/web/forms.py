@@ -6,7 +6,8 @@ stored as text (NUL, control characters, broken UTF-8) gets past here.
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import parse_qsl
@@ -21,6 +22,9 @@ MOST_FIELDS = 64
 
 Form: TypeAlias = Mapping[str, str]
 """Parameters by name; the values of a `REPEATABLE` one stand each on a line of its own."""
+
+Pairs: TypeAlias = Sequence[tuple[str, str]]
+"""Parameters in the order they were sent, empty and repeated ones included."""
 
 REPEATABLE = frozenset({"resource"})
 """Parameters that may appear several times (RFC 8707 section 2)."""
@@ -59,15 +63,27 @@ class Forms:
         Raises `InvalidRequest` for a repeated or malformed parameter or a credential in the
         query, `UnsupportedMediaType`, `PayloadTooLarge`, `RequestTimeout`.
         """
+        return _once(await self.read_pairs(request))
+
+    async def read_pairs(self, request: Request) -> Pairs:
+        """Return names and values as they were sent, for a door that answers repetitions itself.
+
+        Raises as `read` does.
+        """
         refuse_credentials_in_query(request)
         head = read_head(request)
         if head.media_type != MEDIA_TYPE:
             raise UnsupportedMediaType("content-type: not a form")
-        return parse_form(await read_body(request, head.length, self.limits))
+        return parse_pairs(await read_body(request, head.length, self.limits))
 
 
 def parse_form(body: bytes) -> Form:
     """Return the parameters of an urlencoded text. Raises `InvalidRequest`."""
+    return _once(parse_pairs(body))
+
+
+def parse_pairs(body: bytes) -> Pairs:
+    """Return names and values of an urlencoded text. Raises `InvalidRequest`."""
     if b"%" in body and _BROKEN_ESCAPE.search(body):
         raise InvalidRequest("form: a broken percent escape")
     try:
@@ -81,16 +97,30 @@ def parse_form(body: bytes) -> Form:
         raise InvalidRequest("form: not UTF-8") from None
     except ValueError:
         raise InvalidRequest("form: too many fields") from None
-    once = [name for name, _ in pairs if name not in REPEATABLE]
-    if len(set(once)) < len(once):
-        raise InvalidRequest("form: a parameter is repeated")
+    if any(_CONTROL.search(text) for pair in pairs for text in pair):
+        raise InvalidRequest("form: a control character")
+    return pairs
+
+
+def repeated(pairs: Pairs) -> frozenset[str]:
+    """Return the parameters that appear more than once, and may not."""
+    counts = Counter(name for name, _ in pairs if name not in REPEATABLE)
+    return frozenset(name for name, count in counts.items() if count > 1)
+
+
+def fold(pairs: Pairs) -> Form:
+    """Return the parameters by name, none of them empty; of a repeated one, nothing to rely on."""
     form: dict[str, str] = {}
     for name, value in pairs:
-        if _CONTROL.search(value) or _CONTROL.search(name):
-            raise InvalidRequest("form: a control character")
         if value:
             form[name] = f"{form[name]}\n{value}" if name in form else value
     return form
+
+
+def _once(pairs: Pairs) -> Form:
+    if repeated(pairs):
+        raise InvalidRequest("form: a parameter is repeated")
+    return fold(pairs)
 
 
 def refuse_credentials_in_query(request: Request) -> None:

@@ -6,6 +6,7 @@ but `server_error`. Nothing that is answered here may be kept by a cache.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -14,6 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from keyturn import paths
+from keyturn.authorization_errors import InsufficientScope
 from keyturn.errors import (
     InsufficientUserAuthentication,
     InvalidClient,
@@ -26,6 +29,7 @@ from keyturn.errors import (
     Throttled,
     Unavailable,
 )
+from keyturn.web import html
 from keyturn.web.request_notes import notes_of
 
 MEDIA_TYPE: Final = "application/json"
@@ -33,9 +37,23 @@ SESSION_API: Final = "/auth/"
 REALM: Final = 'realm="keyturn"'
 HUNG_UP: Final = 499
 """The status in log and metric of a request whose caller left before the answer began."""
+PAGES: Final = frozenset(
+    {
+        paths.AUTHORIZE,
+        paths.RESUME,
+        paths.END_SESSION,
+        paths.LOGIN_PAGE,
+        paths.CONSENT_PAGE,
+        paths.SIGNED_OUT,
+    }
+)
+"""What people open in a browser: they read a page, not JSON."""
 _NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
+
+ErrorPage = Callable[[Request, Refusal], Response]
+"""Shows a refusal to a person: `keyturn.pages.answers` does."""
 
 
 def json_bytes(
@@ -55,6 +73,15 @@ def json_answer(message: BaseModel, status: int = 200) -> Response:
 def empty_answer(status: int = 204) -> Response:
     """Return an answer without a body."""
     return Response(status_code=status, headers=_NO_STORE)
+
+
+def see_other(location: str) -> Response:
+    """Send a browser on by GET, whatever it came with (RFC 9700 section 4.12).
+
+    303 alone never repeats a form, which may hold a password, at the next address.
+    """
+    headers = {**_NO_STORE, "Location": location, "Referrer-Policy": "no-referrer"}
+    return Response(status_code=303, headers=headers)
 
 
 def oauth_error(refusal: Refusal) -> Response:
@@ -83,10 +110,15 @@ def session_error(refusal: Refusal, request_id: str) -> Response:
     )
 
 
-def render(request: Request, refusal: Refusal) -> Response:
-    """Return a refusal in the shape of the doors under the request's path, and note it."""
+def render(request: Request, refusal: Refusal, page: ErrorPage | None = None) -> Response:
+    """Return a refusal in the shape of the doors under the request's path, and note it.
+
+    Without `page`, people read a page that needs nothing but itself.
+    """
     notes = notes_of(request.scope)
     notes.error, notes.detail = refusal.code, refusal.detail
+    if request.scope["path"] in PAGES:
+        return _page(request, refusal, page)
     if request.scope["path"].startswith(SESSION_API):
         response = session_error(refusal, notes.request_id)
     else:
@@ -97,19 +129,33 @@ def render(request: Request, refusal: Refusal) -> Response:
     return response
 
 
-async def answer_refusal(request: Request, refusal: Exception) -> Response:
+def _page(request: Request, refusal: Refusal, page: ErrorPage | None) -> Response:
+    if page is None:
+        response = html.bare_error(refusal, notes_of(request.scope).request_id)
+    else:
+        response = page(request, refusal)
+    if isinstance(refusal, RequestTimeout):
+        response.headers["Connection"] = "close"
+    return response
+
+
+async def answer_refusal(
+    request: Request, refusal: Exception, page: ErrorPage | None = None
+) -> Response:
     """Answer a rule or a door that said no."""
     if not isinstance(refusal, Refusal):
         raise refusal
-    return render(request, refusal)
+    return render(request, refusal, page)
 
 
-async def answer_http_exception(request: Request, error: Exception) -> Response:
+async def answer_http_exception(
+    request: Request, error: Exception, page: ErrorPage | None = None
+) -> Response:
     """Answer what the router refuses: unknown paths and methods, alike everywhere."""
     if not isinstance(error, HTTPException):
         raise error
     refusal = _ROUTER.get(error.status_code, InvalidRequest)("router")
-    response = render(request, refusal)
+    response = render(request, refusal, page)
     if error.headers and "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]
     return response
@@ -125,11 +171,11 @@ async def answer_unforeseen(request: Request, _error: Exception) -> Response:
     return render(request, Refusal("unforeseen"))
 
 
-def error_handlers() -> dict[Any, Handler]:
-    """Return what to give Starlette as `exception_handlers`."""
+def error_handlers(page: ErrorPage | None = None) -> dict[Any, Handler]:
+    """Return what to give Starlette as `exception_handlers`; `page` is for people."""
     return {
-        Refusal: answer_refusal,
-        HTTPException: answer_http_exception,
+        Refusal: partial(answer_refusal, page=page),
+        HTTPException: partial(answer_http_exception, page=page),
         ClientDisconnect: answer_nobody,
         Exception: answer_unforeseen,
     }
@@ -149,7 +195,7 @@ def _error_headers(refusal: Refusal) -> dict[str, str]:
     headers = {}
     if isinstance(refusal, Throttled | Unavailable):
         headers["Retry-After"] = str(max(1, refusal.retry_after))
-    if isinstance(refusal, InvalidToken | InsufficientUserAuthentication):
+    if isinstance(refusal, InvalidToken | InsufficientUserAuthentication | InsufficientScope):
         headers["WWW-Authenticate"] = _bearer_challenge(refusal)
     if isinstance(refusal, RequestTimeout):
         headers["Connection"] = "close"
@@ -161,9 +207,13 @@ def _shows_bearer(request: Request) -> bool:
     return any(value.partition(" ")[0].lower() == "bearer" for value in shown)
 
 
-def _bearer_challenge(refusal: InvalidToken | InsufficientUserAuthentication) -> str:
+def _bearer_challenge(
+    refusal: InvalidToken | InsufficientUserAuthentication | InsufficientScope,
+) -> str:
     """Return the challenge of RFC 6750 section 3, with `max_age` by RFC 9470 section 3."""
     challenge = f'Bearer {REALM}, error="{refusal.code}", error_description="{refusal.sentence}"'
     if isinstance(refusal, InsufficientUserAuthentication):
         challenge += f', max_age="{refusal.max_age}"'
+    if isinstance(refusal, InsufficientScope):
+        challenge += f', scope="{refusal.scope}"'
     return challenge

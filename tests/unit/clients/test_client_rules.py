@@ -31,6 +31,17 @@ def problems(limits=LIMITS, **raw):
     return [problem.path for problem in caught.value.problems]
 
 
+CODE = {"grant_types": ["authorization_code"], "redirect_uris": ["https://app.example/cb"]}
+
+
+def test_a_client_of_the_code_flow_needs_pkce_and_consent_unless_told_otherwise():
+    shop = completed(**{**PUBLIC, **CODE})
+    assert (shop.require_pkce, shop.skip_consent) == (True, False)
+    assert shop.response_modes == ("form_post", "query")
+    loose = completed(**{**MACHINE, **CODE, "require_pkce": False})
+    assert not loose.require_pkce
+
+
 def test_what_is_left_open_is_filled_in():
     public, machine = completed(**PUBLIC), completed(**MACHINE)
     assert (public.name, public.auth_method) == ("web", "none")
@@ -60,6 +71,10 @@ def test_the_first_administrator_needs_no_audience():
         ({"idle_lifetime": 59}, "idle_lifetime"),
         ({"absolute_lifetime": 59}, "absolute_lifetime"),
         ({"idle_lifetime": 7200, "absolute_lifetime": 3600}, "idle_lifetime"),
+        ({"grant_types": ["authorization_code"]}, "redirect_uris"),
+        ({"redirect_uris": ["https://app.example/cb"]}, "grant_types"),
+        ({**CODE, "require_pkce": False}, "require_pkce"),
+        ({**CODE, "response_modes": []}, "response_modes"),
     ],
 )
 def test_a_public_client_is_refused_when(change, path):
@@ -114,6 +129,11 @@ def test_every_rule_that_is_broken_is_named():
         ({"audiences": ["https://a", "https://a"]}, "audiences"),
         ({"scopes": ["a b"]}, "scopes[0]"),
         ({"origins": ["null"]}, "origins[0]"),
+        ({"redirect_uris": ["https://a.example/*"]}, "redirect_uris[0]"),
+        ({"post_logout_redirect_uris": ["javascript:x"]}, "post_logout_redirect_uris[0]"),
+        ({"response_modes": ["fragment"]}, "response_modes[0]"),
+        ({"require_pkce": "no"}, "require_pkce"),
+        ({"skip_consent": 1}, "skip_consent"),
         ({"claims": ["password_hash"]}, "claims[0]"),
         ({"grace": 61}, "grace"),
         ({"grace": -1}, "grace"),

@@ -184,6 +184,7 @@ def test_the_example_in_the_repository_is_a_good_file():
     assert [one.definition.id for one in declared] == [
         "web",
         "backoffice",
+        "partner",
         "nightly-report",
         "orders-api",
     ]

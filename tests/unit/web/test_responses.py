@@ -27,6 +27,7 @@ def make(kind: type[errors.Refusal]) -> errors.Refusal:
         "Throttled": {"retry_after": 7},
         "Unavailable": {"retry_after": 2},
         "InsufficientUserAuthentication": {"max_age": 300},
+        "InsufficientScope": {"scope": "openid"},
     }
     return kind("detail-hunter2", **extra.get(kind.__name__, {}))
 

@@ -36,6 +36,8 @@ class TokenAnswer:
 
     access_token: AccessToken
     refresh_token: str | None = None
+    id_token: str | None = None
+    """Only when `openid` was granted (OpenID Connect Core section 3.1.3.3)."""
 
 
 class Grant(Protocol):

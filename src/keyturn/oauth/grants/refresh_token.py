@@ -7,14 +7,17 @@ from keyturn.errors import InvalidRequest
 from keyturn.oauth.grants.base import TokenAnswer, TokenRequest
 from keyturn.sessions.rotation import RefreshRequest, Rotation
 from keyturn.tokens.access_token import AccessTokens
+from keyturn.tokens.claims import OPENID
+from keyturn.tokens.id_token import IdTokens
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshTokenGrant:
-    """A refresh token in, its child (or itself) and a fresh access token out."""
+    """A refresh token in, its child (or itself) and fresh tokens out."""
 
     rotation: Rotation
     access_tokens: AccessTokens
+    id_tokens: IdTokens
     name: ClassVar[str] = "refresh_token"
 
     async def answer(self, request: TokenRequest) -> TokenAnswer:
@@ -35,4 +38,10 @@ class RefreshTokenGrant:
         access_token = self.access_tokens.for_session(
             refreshed.session, request.client, refreshed.scopes, refreshed.audiences
         )
-        return TokenAnswer(access_token, refreshed.refresh_token)
+        id_token = None
+        if OPENID in refreshed.scopes:
+            # No nonce: that one belonged to the browser's request, long answered (section 12.2).
+            id_token = self.id_tokens.for_session(
+                refreshed.session, request.client, access_token=access_token.value
+            )
+        return TokenAnswer(access_token, refreshed.refresh_token, id_token)

@@ -1,0 +1,103 @@
+-- name: keep_request
+-- Keep a checked authorization request for the browser that brought it.
+insert into authorization_requests (handle_hash, browser_hash, request, expires_at)
+values ($1, $2, $3, now() + $4::interval);
+
+-- name: find_request
+-- The request of a handle, for the browser that brought it, while it is neither done nor over.
+select request, created_at, proven_login_id, answer
+  from authorization_requests
+ where handle_hash = $1 and browser_hash = $2 and finished_at is null and expires_at > now();
+
+-- name: prove_request
+-- Note which login was proven for this very request.
+update authorization_requests
+   set proven_login_id = $2
+ where handle_hash = $1 and finished_at is null and expires_at > now();
+
+-- name: answer_request
+-- Note what the person said to this very request.
+update authorization_requests
+   set answer = $2
+ where handle_hash = $1 and finished_at is null and expires_at > now();
+
+-- name: finish_request
+-- Finish a request; of two who try, one does.
+update authorization_requests
+   set finished_at = now()
+ where handle_hash = $1 and finished_at is null and expires_at > now();
+
+-- name: purge_requests
+-- Delete a batch of requests whose time is over.
+delete from authorization_requests
+ where handle_hash = any(array(select handle_hash
+                                 from authorization_requests
+                                where expires_at < now()
+                                order by expires_at
+                                limit $1
+                                  for update skip locked));
+
+-- name: issue_code
+-- Keep a code, and everything it is bound to.
+insert into authorization_codes
+       (code_hash, client_id, redirect_uri, code_challenge, nonce, user_id, login_id, scopes,
+        audiences, id_token_claims, auth_time, amr, remembered, device, ip, expires_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+        now() + $16::interval);
+
+-- name: read_code
+-- What a code is bound to, whether or not its time is over.
+select client_id, redirect_uri, code_challenge, nonce, user_id, login_id, scopes, audiences,
+       id_token_claims, auth_time, amr, remembered, device, host(ip) as ip
+  from authorization_codes
+ where code_hash = $1;
+
+-- name: consume_code
+-- Redeem a code: the one statement that decides who does.
+update authorization_codes
+   set consumed_at = now()
+ where code_hash = $1 and consumed_at is null and expires_at > now();
+
+-- name: link_code
+-- Remember the session a code gave, for whoever redeems it again.
+update authorization_codes set session_id = $2 where code_hash = $1;
+
+-- name: session_of_code
+-- The session a redeemed code gave.
+select session_id from authorization_codes where code_hash = $1 and session_id is not null;
+
+-- name: void_codes
+-- Let the codes of a user at one client give nothing any more.
+update authorization_codes
+   set consumed_at = now()
+ where user_id = $1 and client_id = $2 and consumed_at is null;
+
+-- name: purge_codes
+-- Delete a batch of codes that expired so long ago that nobody redeems them again.
+delete from authorization_codes
+ where code_hash = any(array(select code_hash
+                               from authorization_codes
+                              where expires_at < now() - $1::interval
+                              order by expires_at
+                              limit $2
+                                for update skip locked));
+
+-- name: consent
+-- What a person has allowed an application.
+select client_id, scopes, granted_at from consents where user_id = $1 and client_id = $2;
+
+-- name: grant_consent
+-- Add to what a person has allowed an application.
+insert into consents (user_id, client_id, scopes)
+values ($1, $2, $3)
+    on conflict (user_id, client_id) do update
+   set scopes = array(select unnest(consents.scopes) union select unnest(excluded.scopes) order by 1),
+       granted_at = now();
+
+-- name: withdraw_consent
+-- Take back everything a person has allowed an application.
+delete from consents where user_id = $1 and client_id = $2;
+
+-- name: list_consents
+-- The applications a person has allowed something, by id.
+select client_id, scopes, granted_at from consents where user_id = $1 order by client_id;

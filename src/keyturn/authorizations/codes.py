@@ -1,0 +1,230 @@
+"""Authorization codes: issued once, redeemed once, good for a minute (RFC 6749 section 4.1).
+
+One UPDATE decides who redeems a code, and the session starts in the same transaction. Whoever
+redeems it a second time, and proves everything that the first one had to, holds a copy of what
+was meant for one: the session it gave ends. Whoever merely saw a code and proves nothing changes
+nothing; otherwise that glance would be a switch to sign people out.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Self
+from uuid import UUID
+
+from keyturn.authorizations.model import AuthorizationRequest
+from keyturn.clients.model import Client
+from keyturn.crypto import opaque, pkce
+from keyturn.db.pool import Database, Row, Statements
+from keyturn.db.queries import load_queries
+from keyturn.errors import InvalidCredentials, InvalidGrant, InvalidTarget, NotFound
+from keyturn.logins.model import Login
+from keyturn.sessions.end import Ended, end_session
+from keyturn.sessions.lifetimes import choose
+from keyturn.sessions.model import Started
+from keyturn.sessions.start import Begun, SessionRequest, Starter
+from keyturn.settings import SessionsSettings
+from keyturn.users.accounts import Accounts
+
+SQL = load_queries(__package__, "authorizations.sql")
+
+LIFETIME = timedelta(seconds=60)
+KEPT = timedelta(days=1)
+"""How long after its expiry a second redemption still ends what the first one gave."""
+
+LONGEST_CODE = 64
+"""Characters of a code that is worth looking for; ours have 43."""
+
+OFFLINE = "offline_access"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeGrant:
+    """What a person granted: the request, their login, the scopes they agreed to."""
+
+    request: AuthorizationRequest
+    login: Login
+    scopes: frozenset[str]
+    device: str | None = None
+    ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redemption:
+    """What an authenticated client brings to the token endpoint."""
+
+    client: Client
+    code: str = field(repr=False)
+    redirect_uri: str | None
+    code_verifier: str | None = field(repr=False)
+    audiences: tuple[str, ...] | None = None
+    """The resources it wants a token for; None: all that were granted (RFC 8707 section 2.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """The session a code gave, and what its ID token says besides."""
+
+    started: Started
+    nonce: str | None
+    id_token_claims: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCode:
+    """What a code is bound to; nothing of it ever changes."""
+
+    client_id: str
+    redirect_uri: str
+    code_challenge: str | None
+    nonce: str | None
+    user_id: UUID
+    login_id: UUID
+    scopes: frozenset[str]
+    audiences: tuple[str, ...]
+    id_token_claims: tuple[str, ...]
+    auth_time: datetime
+    amr: tuple[str, ...]
+    remembered: bool
+    device: str | None
+    ip: str | None
+
+    @classmethod
+    def from_row(cls, row: Row) -> Self:
+        """Build from the row of the query `read_code`."""
+        return cls(
+            client_id=row["client_id"],
+            redirect_uri=row["redirect_uri"],
+            code_challenge=row["code_challenge"],
+            nonce=row["nonce"],
+            user_id=row["user_id"],
+            login_id=row["login_id"],
+            scopes=frozenset(row["scopes"]),
+            audiences=tuple(row["audiences"]),
+            id_token_claims=tuple(row["id_token_claims"]),
+            auth_time=row["auth_time"],
+            amr=tuple(row["amr"]),
+            remembered=row["remembered"],
+            device=row["device"],
+            ip=row["ip"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """The codes of this server."""
+
+    database: Database
+    starter: Starter
+    accounts: Accounts
+    sessions: SessionsSettings
+
+    async def issue(self, grant: CodeGrant) -> str:
+        """Keep a new code and return it. Raises `Unavailable`.
+
+        Whether the login lives is asked when the code is redeemed.
+        """
+        code = opaque.token_urlsafe()
+        request, login = grant.request, grant.login
+        await self.database.execute(
+            SQL["issue_code"],
+            _hash(code),
+            request.client_id,
+            request.redirect_uri,
+            request.code_challenge,
+            request.nonce,
+            login.user_id,
+            login.id,
+            sorted(grant.scopes),
+            list(request.audiences),
+            list(request.id_token_claims),
+            login.auth_time,
+            list(login.amr),
+            login.remembered,
+            grant.device,
+            grant.ip,
+            LIFETIME,
+        )
+        return code
+
+    async def redeem(self, redemption: Redemption) -> Redeemed:
+        """Start the session a code was issued for.
+
+        Raises `InvalidGrant`, also when the account or the login was closed since the proof,
+        `InvalidTarget` before anything is used up, `Unavailable`.
+        """
+        stored = await self._bound(redemption)
+        request = await self._session_request(redemption.client, stored)
+        try:
+            begun = await self._consume(redemption.code, request)
+        except InvalidCredentials as refusal:
+            raise InvalidGrant(f"code: {refusal.detail}") from None
+        if begun is None:
+            raise InvalidGrant("code: redeemed before, or expired")
+        await self.starter.tell(begun)
+        return Redeemed(begun.started, stored.nonce, stored.id_token_claims)
+
+    async def _bound(self, redemption: Redemption) -> StoredCode:
+        """Return the code, if it was issued to who redeems it (RFC 9700 sections 2.1, 4.8)."""
+        row = None
+        if len(redemption.code) <= LONGEST_CODE:
+            row = await self.database.fetch_row(SQL["read_code"], _hash(redemption.code))
+        if row is None:
+            raise InvalidGrant("code: unknown")
+        stored = StoredCode.from_row(row)
+        if stored.client_id != redemption.client.id:
+            raise InvalidGrant("code: another client's")
+        if stored.redirect_uri != redemption.redirect_uri:
+            raise InvalidGrant("code: the redirect URI is not that of the request")
+        if not pkce.proves(redemption.code_verifier, stored.code_challenge):
+            raise InvalidGrant("code: the verifier is not that of the challenge")
+        if not set(redemption.audiences or ()) <= set(stored.audiences):
+            raise InvalidTarget("resource: not granted with the code")
+        return stored
+
+    async def _session_request(self, client: Client, stored: StoredCode) -> SessionRequest:
+        try:
+            user = await self.accounts.get(stored.user_id)
+        except NotFound:
+            raise InvalidGrant("code: the account was deleted") from None
+        remember_me = True if stored.remembered else None
+        return SessionRequest(
+            user_id=stored.user_id,
+            client=client,
+            scopes=stored.scopes,
+            audiences=stored.audiences,
+            lifetimes=choose(self.sessions, client, remember_me=remember_me),
+            proof_time=stored.auth_time,
+            amr=stored.amr,
+            claims=user.claims(client.claims),
+            device=stored.device,
+            ip=stored.ip,
+            login_id=stored.login_id,
+            offline=OFFLINE in stored.scopes,
+        )
+
+    async def _consume(self, code: str, request: SessionRequest) -> Begun | None:
+        """Redeem the code, or end the session that its first redemption gave."""
+        code_hash = _hash(code)
+        ended: list[Ended] = []
+        async with self.database.transaction() as tx:
+            if await tx.execute(SQL["consume_code"], code_hash):
+                return await self._begin(tx, code_hash, request)
+            first = await tx.fetch_row(SQL["session_of_code"], code_hash)
+            if first is not None:
+                ended = await end_session(tx, first["session_id"], "code_reuse")
+        await self.starter.ending.tell(ended, "code_reuse")
+        return None
+
+    async def _begin(self, tx: Statements, code_hash: bytes, request: SessionRequest) -> Begun:
+        begun = await self.starter.start_in(tx, request)
+        await tx.execute(SQL["link_code"], code_hash, begun.started.session.id)
+        return begun
+
+
+async def purge_expired(database: Statements, limit: int) -> int:
+    """Delete at most `limit` codes that expired `KEPT` ago; return how many."""
+    return await database.execute(SQL["purge_codes"], KEPT, limit)
+
+
+def _hash(code: str) -> bytes:
+    return opaque.sha256(code.encode())

@@ -1,0 +1,88 @@
+"""The doors: a request for authorization comes in, and comes back from the pages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from keyturn import paths
+from keyturn.authorization_errors import RequestOver, UnsafeRedirect
+from keyturn.authorizations.requests import Requests
+from keyturn.clients.redirect_uris import is_registered
+from keyturn.clients.registry import Registry
+from keyturn.errors import Refusal
+from keyturn.oauth.authorize.addressed import Addressed, Asked, address
+from keyturn.oauth.authorize.checks import check
+from keyturn.oauth.authorize.course import Course
+from keyturn.web.browser import BrowserCookies
+from keyturn.web.forms import Forms, Pairs, parse_form, parse_pairs
+from keyturn.web.request_notes import note_client
+from keyturn.web.responses import see_other
+
+LONGEST_URL = 6144
+"""A posted request longer than this is not turned into a URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorize:
+    """The authorization endpoint; a refusal it raises is a page, any other goes to the client."""
+
+    forms: Forms
+    registry: Registry
+    requests: Requests
+    course: Course
+    subject_of: Callable[[str], str]
+    """Reads an `id_token_hint`; raises `InvalidRequest` for one that is not ours."""
+
+    async def get(self, request: Request) -> Response:
+        """Answer a request in the URL."""
+        return await self._begin(request, parse_pairs(request.scope["query_string"]))
+
+    async def post(self, request: Request) -> Response:
+        """Answer a request in a form (OpenID Connect Core section 3.1.2.1)."""
+        pairs = await self.forms.read_pairs(request)
+        again = urlencode(list(pairs))
+        if came_without_cookies(request, self.course.cookies) and len(again) <= LONGEST_URL:
+            return see_other(f"{self.course.replies.issuer}{paths.AUTHORIZE}?{again}")
+        return await self._begin(request, pairs)
+
+    async def resume(self, request: Request) -> Response:
+        """Answer a request that a page sends back here."""
+        handle = parse_form(request.scope["query_string"]).get("request")
+        browser = self.course.cookies.browser(request)
+        if handle is None or browser is None:
+            raise RequestOver("request: no handle, or no browser cookie")
+        pending = await self.requests.find(handle, browser)
+        if pending is None:
+            raise RequestOver("request: finished, expired, unknown or of another browser")
+        asked = pending.request
+        client = await self.registry.get(asked.client_id)
+        # Both may have changed while the person was reading.
+        if client is None or not is_registered(asked.redirect_uri, client.redirect_uris):
+            raise UnsafeRedirect("client: gone or changed since the request began")
+        note_client(request.scope, client)
+        return await self.course.resume(request, client, pending)
+
+    async def _begin(self, request: Request, pairs: Pairs) -> Response:
+        addressed = await address(Asked.of(pairs), self.registry)
+        note_client(request.scope, addressed.client)
+        try:
+            return await self._proceed(request, addressed)
+        except Refusal as refusal:
+            return self.course.replies.refusal(request, addressed, refusal)
+
+    async def _proceed(self, request: Request, addressed: Addressed) -> Response:
+        asked = check(addressed, self.course.replies.issuer, self.subject_of)
+        return await self.course.begin(request, addressed.client, asked)
+
+
+def came_without_cookies(request: Request, cookies: BrowserCookies) -> bool:
+    """Whether a form of another site came without the cookies a link would have brought.
+
+    Browsers send `SameSite=Lax` cookies with a link to here, not with a foreign form: sent on by
+    GET, the person is recognised again.
+    """
+    cross_site = request.headers.getlist("sec-fetch-site") == ["cross-site"]
+    return cross_site and cookies.login(request) is None

@@ -1,0 +1,85 @@
+"""The `authorization_code` grant (RFC 6749 section 4.1.3): redeem, then sign."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from keyturn.authorizations.codes import Codes, Redeemed, Redemption
+from keyturn.clients.model import Client
+from keyturn.errors import InvalidGrant, InvalidRequest, InvalidTarget, InvalidToken
+from keyturn.oauth.grants.base import TokenAnswer, TokenRequest
+from keyturn.sessions.end import Ending
+from keyturn.sessions.model import Session
+from keyturn.tokens.access_token import AccessTokens
+from keyturn.tokens.claims import OPENID, shown
+from keyturn.tokens.id_token import NOTHING, IdTokens
+from keyturn.users.accounts import Accounts
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationCodeGrant:
+    """A code in, a session begun, and its first tokens out."""
+
+    codes: Codes
+    access_tokens: AccessTokens
+    id_tokens: IdTokens
+    accounts: Accounts
+    ending: Ending
+    issuer: str
+    name: ClassVar[str] = "authorization_code"
+
+    async def answer(self, request: TokenRequest) -> TokenAnswer:
+        """Redeem the code.
+
+        Raises `InvalidGrant` for whatever does not fit together, `InvalidTarget`, `Unavailable`.
+        The redirect URI is demanded, as RFC 6749 has it and OAuth 2.1 no longer does: every
+        request here had one, so every client knows what to send.
+        """
+        client, code = request.client, request.form.get("code")
+        if code is None:
+            raise InvalidRequest("code: missing")
+        self.access_tokens.require_key()
+        redeemed = await self.codes.redeem(
+            Redemption(
+                client=client,
+                code=code,
+                redirect_uri=request.form.get("redirect_uri"),
+                code_verifier=request.form.get("code_verifier"),
+            )
+        )
+        session = redeemed.started.session
+        audiences = await self._addressed(request, session)
+        access_token = self.access_tokens.for_session(session, client, session.scopes, audiences)
+        refreshes = "refresh_token" in client.grant_types
+        return TokenAnswer(
+            access_token=access_token,
+            refresh_token=redeemed.started.refresh_token if refreshes else None,
+            id_token=await self._id_token(redeemed, client, access_token.value),
+        )
+
+    async def _addressed(self, request: TokenRequest, session: Session) -> tuple[str, ...]:
+        """Return the resources of this access token: those named, of those granted (RFC 8707)."""
+        asked = request.audiences
+        if asked is None:
+            return session.audiences
+        if not set(asked) <= set(session.audiences):
+            # The code is used up, and nobody holds a token of the session it gave.
+            await self.ending.one(session.id, "logout")
+            raise InvalidTarget("resource: not granted with the code")
+        ours = (self.issuer,) if self.issuer in session.audiences else ()
+        return tuple(dict.fromkeys((*asked, *ours)))
+
+    async def _id_token(self, redeemed: Redeemed, client: Client, access_token: str) -> str | None:
+        session = redeemed.started.session
+        if OPENID not in session.scopes:
+            return None
+        claims = NOTHING
+        wanted = shown(session.scopes).intersection(redeemed.id_token_claims)
+        if wanted:
+            try:
+                user = await self.accounts.active(session.user_id)
+            except InvalidToken as refusal:
+                raise InvalidGrant(refusal.detail) from None
+            claims = user.claims(sorted(wanted))
+        return self.id_tokens.for_session(
+            session, client, access_token=access_token, nonce=redeemed.nonce, claims=claims
+        )

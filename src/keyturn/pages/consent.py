@@ -1,0 +1,120 @@
+"""GET, POST /consent: what an application may do for a person; yes or no."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import urlencode, urlsplit
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+
+from keyturn import paths
+from keyturn.authorization_errors import RequestOver
+from keyturn.authorizations.consents import Consents
+from keyturn.errors import InvalidRequest
+from keyturn.logins.model import Login
+from keyturn.pages.languages import Language
+from keyturn.pages.page import Page, Pages
+from keyturn.pages.waiting import OTHER_ACCOUNT, Transactions, Waiting
+from keyturn.users.accounts import Accounts
+from keyturn.web.forms import Forms, parse_form
+
+FORM: Final = "consent"
+
+ANSWERS: Final[dict[str, Literal["agreed", "denied"]]] = {"allow": "agreed", "deny": "denied"}
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeLine:
+    """One thing an application may do, in plain words."""
+
+    text: Markup
+    is_new: bool
+    """Asked for now, allowed never before; not marked while everything is new."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentPage:
+    """Asks, keeps the answer, and sends the browser back to the request."""
+
+    pages: Pages
+    transactions: Transactions
+    forms: Forms
+    consents: Consents
+    accounts: Accounts
+
+    async def get(self, request: Request) -> Response:
+        """Answer 200 with the question, or 400 when there is nothing to decide."""
+        sent = parse_form(request.scope["query_string"])
+        try:
+            waiting = await self.transactions.open(request, sent)
+        except RequestOver as refusal:
+            return await self.transactions.over(request, sent, refusal)
+        login = await self.transactions.login(request)
+        if login is None:
+            # Signed out in another tab meanwhile: the decision sends to the sign-in page.
+            return self.transactions.go_on(waiting)
+        return await self._question(request, waiting, login)
+
+    async def post(self, request: Request) -> Response:
+        """Answer 303 to the request, which is decided with what was said."""
+        form = await self.forms.read(request)
+        self.transactions.check(request, form, FORM)
+        try:
+            waiting = await self.transactions.open(request, form)
+        except RequestOver as refusal:
+            return await self.transactions.over(request, form, refusal)
+        said = ANSWERS.get(form.get("decision", ""))
+        if said is None:
+            raise InvalidRequest("decision: neither allow nor deny")
+        login = await self.transactions.login(request)
+        # Whoever was shown the question answers it: another tab may have signed in somebody else.
+        if login is not None and form.get("login") == str(login.id):
+            if said == "agreed":
+                await self.consents.grant(login.user_id, waiting.client.id, waiting.asked.scopes)
+            await self.transactions.requests.answer(waiting.pending.handle, said)
+        return self.transactions.go_on(waiting)
+
+    async def _question(self, request: Request, waiting: Waiting, login: Login) -> Response:
+        person = await self.accounts.active(login.user_id)
+        granted = await self.consents.granted(login.user_id, waiting.client.id)
+        language = self.pages.language(request, waiting.asked.ui_locales)
+        other = urlencode({**waiting.query, OTHER_ACCOUNT: "yes"})
+        values = {
+            "client": waiting.client,
+            "email": person.email,
+            "scopes": lines(language, waiting.asked.scopes, granted),
+            "place": place(language, waiting.asked.redirect_uri),
+            "action": paths.CONSENT_PAGE,
+            "hidden": self.transactions.fields(waiting, FORM, language.code)
+            + Markup('<input type="hidden" name="login" value="{}">').format(login.id),
+            "other_account": f"{paths.LOGIN_PAGE}?{other}",
+        }
+        page = Page(
+            "consent.html",
+            values,
+            sources=waiting.sources,
+            ui_locales=waiting.asked.ui_locales,
+            again=waiting.query,
+        )
+        return self.pages.answer(request, page)
+
+
+def lines(language: Language, scopes: frozenset[str], granted: frozenset[str]) -> list[ScopeLine]:
+    """Return what an application asks for, in the order of their names, openid first."""
+    ordered = sorted(scopes, key=lambda scope: (scope != "openid", scope))
+    fresh = scopes - granted if granted else frozenset()
+    return [ScopeLine(_words(language, one), one in fresh) for one in ordered]
+
+
+def _words(language: Language, scope: str) -> Markup:
+    known = language.knows(f"scope.{scope}") and scope != "other"
+    return language.say(f"scope.{scope}" if known else "scope.other", scope=scope)
+
+
+def place(language: Language, redirect_uri: str) -> str:
+    """Return where the answer goes, as a person knows it: a host, or an app on this device."""
+    parts = urlsplit(redirect_uri)
+    if parts.scheme == "https":
+        return parts.netloc
+    return str(language.say("consent.this_device"))

@@ -1,0 +1,178 @@
+"""The doors of the public port with their routes: hot ones first."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from keyturn import paths
+from keyturn.errors import InvalidRequest
+from keyturn.hosted import Hosted, by_link_and_form
+from keyturn.oauth.authorize.answer import Replies
+from keyturn.oauth.authorize.course import Course
+from keyturn.oauth.authorize.endpoint import Authorize
+from keyturn.oauth.client_authentication import ClientAuthentication
+from keyturn.oauth.end_session import EndSession
+from keyturn.oauth.grants.authorization_code import AuthorizationCodeGrant
+from keyturn.oauth.grants.client_credentials import ClientCredentialsGrant
+from keyturn.oauth.grants.refresh_token import RefreshTokenGrant
+from keyturn.oauth.introspection import Introspection
+from keyturn.oauth.jwks import Jwks
+from keyturn.oauth.metadata import Metadata
+from keyturn.oauth.revocation import Revocation
+from keyturn.oauth.token import Token
+from keyturn.oauth.userinfo import Userinfo
+from keyturn.pages.answers import Answers
+from keyturn.parts import Parts
+from keyturn.session_api.bearer import Bearer
+from keyturn.session_api.login import Login
+from keyturn.session_api.logout import Logout
+from keyturn.session_api.logout_all import LogoutAll
+from keyturn.session_api.me import Me
+from keyturn.session_api.openapi import OpenApi
+from keyturn.session_api.password import Password
+from keyturn.session_api.reauthenticate import Reauthenticate
+from keyturn.session_api.refresh import Refresh
+from keyturn.session_api.sessions import Sessions
+from keyturn.session_api.transport import Transport
+from keyturn.sessions.active import ActiveSessions
+from keyturn.web.body import BodyLimits
+from keyturn.web.cookies import SessionCookies
+from keyturn.web.forms import Forms
+from keyturn.web.json_body import JsonBodies
+
+
+def public_routes(parts: Parts, hosted: Hosted) -> Sequence[Route]:
+    """Everything the world may call."""
+    return [
+        *oauth_routes(parts),
+        *session_routes(parts),
+        *browser_routes(parts, hosted.answers),
+        *hosted.routes(parts),
+    ]
+
+
+def oauth_routes(parts: Parts) -> Sequence[Route]:
+    """The protocol's doors."""
+    limits = BodyLimits(parts.settings.server.max_form_bytes, parts.settings.server.body_timeout)
+    forms = Forms(limits)
+    authentication = ClientAuthentication(
+        parts.registry, parts.throttle, parts.clock, parts.address.of, parts.audit
+    )
+    grants = (
+        AuthorizationCodeGrant(
+            codes=parts.codes,
+            access_tokens=parts.access_tokens,
+            id_tokens=parts.id_tokens,
+            accounts=parts.accounts,
+            ending=parts.ending,
+            issuer=parts.settings.issuer,
+        ),
+        RefreshTokenGrant(parts.rotation, parts.access_tokens, parts.id_tokens),
+        ClientCredentialsGrant(parts.access_tokens, parts.clock),
+    )
+    token = Token(forms, authentication, {one.name: one for one in grants}, parts.metrics)
+    introspection = Introspection(
+        forms, authentication, parts.registry, parts.verifier, parts.metrics
+    )
+    revocation = Revocation(
+        forms, authentication, parts.ending, parts.verifier, parts.revocations, parts.audit
+    )
+    max_age = parts.settings.keys.jwks_max_age
+    metadata = Metadata.of(parts.settings.issuer, max_age)
+    return (
+        _post(paths.TOKEN, token.post),
+        _post(paths.INTROSPECT, introspection.post),
+        Route(paths.JWKS, Jwks(parts.keyring, max_age).get),
+        _post(paths.REVOKE, revocation.post),
+        Route(paths.OPENID_CONFIGURATION, metadata.get),
+        Route(paths.OAUTH_METADATA, metadata.get),
+    )
+
+
+def session_routes(parts: Parts) -> Sequence[Route]:
+    """The doors of the JSON API for first-party apps."""
+    settings, rotation, signing = parts.settings, parts.rotation, parts.access_tokens
+    bodies = JsonBodies(BodyLimits(settings.server.max_body_bytes, settings.server.body_timeout))
+    cookies = SessionCookies(
+        settings.issuer, settings.session_api.cookie_path, secure=not settings.is_loopback
+    )
+    transport = Transport(parts.registry, cookies, rotation)
+    bearer = Bearer(parts.verifier, parts.registry, settings.issuer)
+    active, authenticator = ActiveSessions(parts.database), parts.authenticator
+    refresh = Refresh(bodies, transport, rotation, signing)
+    login = Login(
+        bodies=bodies,
+        transport=transport,
+        authenticator=authenticator,
+        starter=parts.starter,
+        access_tokens=signing,
+        address=parts.address,
+        settings=settings.sessions,
+        issuer=settings.issuer,
+    )
+    sessions = Sessions(bodies, transport, bearer, active, parts.ending, parts.registry)
+    proving = Reauthenticate(bodies, transport, authenticator, active, signing, parts.address)
+    return (
+        _post(paths.REFRESH, refresh.post),
+        Route(paths.ME, Me(bearer, parts.accounts).get),
+        _post(paths.LOGIN, login.post),
+        Route(paths.SESSIONS, sessions.get),
+        Route(paths.SESSION, sessions.delete, methods=["DELETE"]),
+        _post(paths.LOGOUT, Logout(bodies, transport, parts.ending).post),
+        _post(paths.LOGOUT_ALL, LogoutAll(bodies, transport, parts.accounts).post),
+        _post(paths.REAUTHENTICATE, proving.post),
+        _post(paths.PASSWORD, Password(bodies, transport, parts.accounts).post),
+        Route(paths.SESSION_OPENAPI, OpenApi.of(settings.issuer).get),
+    )
+
+
+def browser_routes(parts: Parts, answers: Answers) -> Sequence[Route]:
+    """The protocol's doors that browsers come to."""
+    settings, cookies = parts.settings, parts.browser_cookies
+    limits = BodyLimits(settings.server.max_form_bytes, settings.server.body_timeout)
+    forms = Forms(limits)
+    course = Course(
+        requests=parts.requests,
+        codes=parts.codes,
+        consents=parts.consents,
+        logins=parts.logins,
+        cookies=cookies,
+        replies=Replies(answers, settings.issuer),
+        address=parts.address,
+        step_up_max_age=timedelta(seconds=settings.sessions.step_up_max_age),
+    )
+    authorize = Authorize(forms, parts.registry, parts.requests, course, _subject_of(parts))
+    userinfo = Userinfo(parts.verifier, parts.registry, parts.accounts, settings.issuer)
+    leave = EndSession(
+        forms=forms,
+        registry=parts.registry,
+        id_tokens=parts.id_tokens,
+        logins=parts.logins,
+        cookies=cookies,
+        csrf=parts.csrf,
+        answers=answers,
+        issuer=settings.issuer,
+    )
+    return (
+        Route(paths.USERINFO, userinfo.get, methods=["GET", "POST"]),
+        by_link_and_form(paths.AUTHORIZE, authorize.get, authorize.post),
+        Route(paths.RESUME, authorize.resume),
+        by_link_and_form(paths.END_SESSION, leave.get, leave.post),
+    )
+
+
+def _subject_of(parts: Parts) -> Callable[[str], str]:
+    def subject_of(hint: str) -> str:
+        identity = parts.id_tokens.verify_hint(hint)
+        if identity is None:
+            raise InvalidRequest("id_token_hint: not an ID token of ours")
+        return identity.sub
+
+    return subject_of
+
+
+def _post(path: str, door: Callable[[Request], Awaitable[Response]]) -> Route:
+    return Route(path, door, methods=["POST"])

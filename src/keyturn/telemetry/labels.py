@@ -1,0 +1,57 @@
+"""The values that labels of metrics take, each bounded; `metrics` counts by them."""
+
+REFRESH_RESULTS = (
+    "rotated",
+    "coalesced",
+    "replayed",
+    "healed",
+    "kept",
+    "reuse",
+    "expired",
+    "revoked",
+    "unknown",
+    "refused",
+    "alarm",
+)
+TOKEN_RESULTS = (
+    "ok",
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_scope",
+    "invalid_target",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_dpop_proof",
+    "unsupported_media_type",
+    "request_too_large",
+    "request_timeout",
+    "too_many_requests",
+    "temporarily_unavailable",
+    "server_error",
+)
+"""What the token endpoint answers; a code that is missing here counts as the last one."""
+UNREADABLE = ("400", "408", "414", "431")
+GRANTS = ("authorization_code", "refresh_token", "client_credentials", "unsupported")
+REVOKE_REASONS = (
+    "reuse",
+    "logout",
+    "logout_all",
+    "admin",
+    "password_change",
+    "replaced",
+    "overflow",
+    "browser_logout",
+    "code_reuse",
+    "consent_withdrawn",
+)
+PURGED = (
+    "sessions",
+    "revocations",
+    "logins",
+    "authorization_requests",
+    "authorization_codes",
+    "signing_keys",
+)
+SIGN_IN_RESULTS = ("ok", "bad_credentials", "throttled", "error")
+CACHE_RESULTS = ("hit", "miss", "untrusted", "error")
