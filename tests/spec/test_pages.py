@@ -28,7 +28,7 @@ POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:;"
     " form-action 'self'{targets}; frame-ancestors 'none'; base-uri 'none'"
 )
-HOSTILE = "\"'><svg onload=alert(1)>{{7*7}}"
+HOSTILE = "\"'><svg onload=alert(1)>{{73170*10007}}"
 FOREIGN_FORMS = [
     {"origin": FOREIGN_ORIGIN},
     {"origin": "null"},
@@ -274,7 +274,7 @@ async def test_WB_5_an_answer_by_form_runs_its_one_script_and_has_a_button(
 
 
 async def test_WB_6_what_was_sent_is_shown_escaped_or_not_at_all(api, visitor, person):
-    client = await api.client(WEB, name='<b>Bold & "Co"</b> {{7*7}}')
+    client = await api.client(WEB, name='<b>Bold & "Co"</b> {{73170*10007}}')
     page = await visitor.ask(client, login_hint=HOSTILE, state=HOSTILE, ui_locales=HOSTILE)
     assert form_of(page, "login").controls["email"]["value"] == HOSTILE
     wrong = await visitor.sign_in(page, person, password=HOSTILE, email=HOSTILE, lang=HOSTILE)
@@ -287,7 +287,7 @@ async def test_WB_6_what_was_sent_is_shown_escaped_or_not_at_all(api, visitor, p
     for answer in (page, wrong, question, error, over):
         assert "<svg" not in answer.text
         assert "<b>Bold" not in answer.text
-        assert "49" not in re.sub(r'value="[^"]*"|<code>.*?</code>|"/[^"]*"', "", answer.text)
+        assert "732212190" not in answer.text
     assert HOSTILE not in read(error).text
     assert HOSTILE not in read(over).text
 
