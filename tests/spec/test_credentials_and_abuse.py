@@ -29,8 +29,8 @@ from keyturn.errors import AccountExists
 from keyturn.users.model import NewUser
 from support import replicas
 from support.api import APP, PASSWORD, Api, Person, SignedIn, api_of, claims_of, joined, memoryless
+from support.proxy import Proxy
 from support.replicas import Replica
-from support.wire import Wire
 
 WRONG = "wrong horse battery"
 HASHES = "keyturn_password_hash_duration_seconds_count"
@@ -59,7 +59,7 @@ class Guarded:
     """The servers, and the wire to their Redis."""
 
     api: Api
-    wire: Wire
+    wire: Proxy
 
     async def attempt(
         self,
@@ -97,7 +97,7 @@ class Guarded:
 async def guarded(databases, valkey_server, shared_redis_url):
     socket = urlsplit(valkey_server.url).path
     number = shared_redis_url.rpartition("=")[2]
-    async with Wire.to(socket) as wire, databases.fresh() as url:
+    async with Proxy.to(socket) as wire, databases.fresh() as url:
         settings = replicas.settings(
             url,
             f"redis://127.0.0.1:{wire.port}/{number}",
@@ -784,7 +784,7 @@ async def test_RL_2_limits_hold_when_redis_goes_away_during_an_attack(guarded):
     """Each process counts for itself then: never no limit, and never everybody refused."""
     person, other = await guarded.api.person(), await guarded.api.person()
     assert await guarded.attempts([person.email] * 3, at=somewhere()) == [401] * 3
-    await guarded.wire.cut()
+    await guarded.wire.refuse()
     try:
         for on in (0, 1):
             began = time.monotonic()

@@ -33,9 +33,9 @@ def as_user(monkeypatch, account: Account) -> None:
 
 def test_each_working_directory_has_a_data_folder_below_the_state_home(monkeypatch):
     as_user(monkeypatch, ORDINARY)
-    one = DataDir.default(Path("/work/one"), {"XDG_STATE_HOME": "/state"})
-    same = DataDir.default(Path("/work/one"), {"XDG_STATE_HOME": "/state"})
-    other = DataDir.default(Path("/work/two"), {"XDG_STATE_HOME": "/state"})
+    one = DataDir.default(Path("/projects/one"), {"XDG_STATE_HOME": "/state"})
+    same = DataDir.default(Path("/projects/one"), {"XDG_STATE_HOME": "/state"})
+    other = DataDir.default(Path("/projects/two"), {"XDG_STATE_HOME": "/state"})
     assert one.path.parent == Path("/state/keyturn")
     assert one.path.name.startswith("dev-")
     assert len(one.path.name) == len("dev-") + 8
