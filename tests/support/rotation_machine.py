@@ -39,6 +39,7 @@ PLANS = st.builds(
 WISHES = mostly(
     Wish(),
     Wish(scopes=frozenset({"read"})),
+    Wish(scopes=frozenset({"read", "write"})),
     Wish(audiences=(BILLING,)),
     Wish(scopes=frozenset({"read", "write"}), audiences=(API, BILLING)),
     Wish(scopes=frozenset({"read", "admin"})),
