@@ -33,26 +33,33 @@ class Storm:
     refused_others: int = 0
     checks: int = 0
     faults: Counter[str] = field(default_factory=Counter)
+    ends_at: float = 0.0
 
     async def rage(self, seconds: float) -> None:
         """Let everything run at once for so long; any exception ends it."""
+        self.ends_at = time.monotonic() + seconds
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
                 for work in (self._copy, self._watch, self._revoke, self._check, self._break):
                     tasks.create_task(work())
+
+    @property
+    def rages(self) -> bool:
+        """Whether to go on: a cancellation may be lost in the driver, which waits by `wait_for`."""
+        return time.monotonic() < self.ends_at
 
     def lookups(self, result: str) -> float:
         """The checker's look-ups by result."""
         return self.checker.lookups(result)
 
     async def _copy(self) -> None:
-        while True:
+        while self.rages:
             with suppress(CacheUnavailable):
                 await self.leader.copier.run_round()
             await asyncio.sleep(INTERVAL)
 
     async def _watch(self) -> None:
-        while True:
+        while self.rages:
             for process in (self.checker, self.wired):
                 with suppress(CacheUnavailable):
                     await process.cache.watch()
@@ -67,7 +74,7 @@ class Storm:
 
     async def _check(self) -> None:
         """Ask about the sessions that are just old enough, from both sides of the wire."""
-        while True:
+        while self.rages:
             await asyncio.sleep(0.005)
             asked_at = time.monotonic()
             old = [(sid, at) for sid, at in self.ended.items() if BOUND < asked_at - at < 2 * BOUND]
@@ -82,12 +89,14 @@ class Storm:
         chance = random.Random(self.seed)
         faults = [self._cut, self._cut, self._flush, self._freeze, self._restart, self._junk]
         faults += [self._evict, self._roll_back]
-        while True:
+        while self.rages:
             chance.shuffle(faults)
             for fault in faults:
                 await asyncio.sleep(chance.uniform(0.2, 1.2))
                 self.faults[fault.__name__] += 1
                 await fault(chance.uniform(0.1, 1.5))
+                if not self.rages:
+                    return
 
     async def _cut(self, seconds: float) -> None:
         await self.wire.refuse()
