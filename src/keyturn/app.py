@@ -28,6 +28,7 @@ from keyturn.jobs.purge import Purge, PurgeExpired
 from keyturn.jobs.reload_keyring import ReloadKeyring
 from keyturn.jobs.rotate_keys import RotateKeys
 from keyturn.jobs.runner import Every, Job, Runner
+from keyturn.jobs.settle_step_ups import INTERVAL, SettleStepUps
 from keyturn.jobs.start_up import StartUp
 from keyturn.jobs.write_audit import WriteAudit
 from keyturn.keys.rotation import CHANNEL as KEYS_CHANNEL
@@ -134,11 +135,13 @@ def _upkeep(parts: Parts, leadership: Leadership) -> Sequence[Job]:
     copier = CopyRevocations(Copier(parts.database, copy, parts.metrics), leadership)
     watch = WatchRevocations(parts.revocation_cache)
     purge = Purge(parts.database, parts.metrics, parts.clock, settings.jobs.purge_batch)
+    step_ups = SettleStepUps(parts.step_ups, leadership)
     cache = parts.cache if parts.cache.is_configured else None
     return (
         Every("copy_revocations", interval, copier.run_once),
         Every("watch_revocations", interval, watch.run_once),
         Every("purge", settings.jobs.purge_interval, PurgeExpired(purge, leadership).run_once),
+        Every("settle_step_ups", INTERVAL, step_ups.run_once),
         Probe(parts.database, cache, parts.vitals, parts.metrics),
     )
 

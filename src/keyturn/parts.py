@@ -24,6 +24,7 @@ from keyturn.sessions.end import Ending
 from keyturn.sessions.refresh_token import RefreshTokenCodec
 from keyturn.sessions.rotation import Rotation
 from keyturn.sessions.start import Starter
+from keyturn.sessions.step_up import StepUps
 from keyturn.settings import Settings
 from keyturn.telemetry.audit import Audit
 from keyturn.telemetry.metrics import Metrics
@@ -135,8 +136,15 @@ class Parts:
             codec=self.codec,
             ending=self.ending,
             clock=self.clock,
+            step_ups=self.step_ups,
             max_per_user=self.settings.sessions.max_per_user,
         )
+
+    @property
+    def step_ups(self) -> StepUps:
+        """What lets one session take another's place."""
+        grace = timedelta(seconds=self.settings.sessions.grace)
+        return StepUps(self.database, self.ending, grace)
 
     @property
     def logins(self) -> Logins:
@@ -167,6 +175,7 @@ class Parts:
             rotations=self.rotations,
             codec=self.codec,
             revocations=self.revocations,
+            step_ups=self.step_ups,
             audit=self.audit,
             metrics=self.metrics,
             clock=self.clock,

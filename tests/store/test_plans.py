@@ -46,8 +46,10 @@ insert into authorization_codes (code_hash, client_id, redirect_uri, user_id, lo
                                  audiences, id_token_claims, auth_time, amr, remembered, expires_at)
 select value_hash, 'web', '', user_id, id, '{}', '{}', '{}', now(), '{}', false, expires_at
   from logins;
+insert into step_ups select id, now() from sessions;
 insert into consents (user_id, client_id, scopes) select id, 'web', '{}' from users;
-analyze sessions, revocations, users, logins, authorization_requests, authorization_codes, consents
+analyze sessions, revocations, users, logins, authorization_requests, authorization_codes, consents,
+        step_ups
 """
 
 

@@ -18,6 +18,7 @@ from keyturn.sessions.lifetimes import Lifetimes
 from keyturn.sessions.model import Started
 from keyturn.sessions.refresh_token import RefreshTokenCodec
 from keyturn.sessions.start import SessionRequest, Starter
+from keyturn.sessions.step_up import StepUps
 from keyturn.settings import (
     PasswordsSettings,
     PostgresSettings,
@@ -102,6 +103,7 @@ async def people(
     revocations = Revocations(database, RevocationCache(cache, clock, ISSUER, 2.0), metrics, clock)
     codec = RefreshTokenCodec(secrets)
     ending = Ending(database, codec, revocations, audit, metrics)
+    step_ups = StepUps(database, ending, timedelta(seconds=10))
     pool = HashPool(passwords, metrics, clock)
     hasher = Passwords(passwords, pool)
     limits = Throttle(cache, throttle or ThrottleSettings(), secrets, ISSUER, metrics, clock)
@@ -112,7 +114,7 @@ async def people(
             throttle=limits,
             accounts=Accounts(database, hasher, ending, audit),
             authenticator=Authenticator(database, hasher, limits, metrics, audit),
-            starter=Starter(database, codec, ending, clock, max_per_user=100),
+            starter=Starter(database, codec, ending, clock, step_ups, max_per_user=100),
             active=ActiveSessions(database),
             audit=audit,
             metrics=metrics,

@@ -30,6 +30,7 @@ from keyturn.sessions.model import Started
 from keyturn.sessions.refresh_token import RefreshTokenCodec
 from keyturn.sessions.rotation import Rotation
 from keyturn.sessions.start import SessionRequest, Starter
+from keyturn.sessions.step_up import StepUps
 from keyturn.settings import PostgresSettings, RedisSettings, RevocationSettings
 from keyturn.telemetry.audit import Audit
 from keyturn.telemetry.metrics import Metrics
@@ -160,19 +161,21 @@ class Replica:
         codec = RefreshTokenCodec(MasterSecrets(secrets))
         revocations = revocations_without_redis(database, metrics, clock)
         audit = Audit(clock, metrics, limit=10_000)
+        ending = Ending(database, codec, revocations, audit, metrics)
+        step_ups = StepUps(database, ending, DEFAULT_GRACE)
         rotation = Rotation(
             database=database,
             rotations=rotations,
             codec=codec,
             revocations=revocations,
+            step_ups=step_ups,
             audit=audit,
             metrics=metrics,
             clock=clock,
             issuer=ISSUER,
             default_grace=DEFAULT_GRACE,
         )
-        ending = Ending(database, codec, revocations, audit, metrics)
-        starter = Starter(database, codec, ending, clock, max_per_user=100)
+        starter = Starter(database, codec, ending, clock, step_ups, max_per_user=100)
         return cls(database, rotations, watch, metrics, audit, rotation, starter, ending)
 
     def with_secrets(self, secrets: Mapping[int, bytes]) -> "Replica":

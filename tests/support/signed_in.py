@@ -82,11 +82,14 @@ class SignedIn:
         """Sign a browser in on a proof made before."""
         return await self.logins.start(LoginRequest(self.user_id, proof))
 
-    async def code(self, login: StartedLogin | None = None, **changes: Any) -> str:
+    async def code(
+        self, login: StartedLogin | None = None, *, proven: bool = False, **changes: Any
+    ) -> str:
         """Return a code for the shop; `changes` are to its request."""
         started = login or await self.sign_in()
         request = replace(REQUEST, **changes)
-        return await self.codes.issue(CodeGrant(request, started.login, request.scopes))
+        grant = CodeGrant(request, started.login, request.scopes, proven=proven)
+        return await self.codes.issue(grant)
 
     async def redeem(self, code: str, **changes: Any) -> Redeemed:
         """Redeem a code as it should be, but for `changes`."""

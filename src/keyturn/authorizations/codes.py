@@ -44,6 +44,8 @@ class CodeGrant:
     request: AuthorizationRequest
     login: Login
     scopes: frozenset[str]
+    proven: bool = False
+    """They proved themselves for this very request."""
     device: str | None = None
     ip: str | None = None
 
@@ -84,6 +86,7 @@ class StoredCode:
     id_token_claims: tuple[str, ...]
     auth_time: datetime
     amr: tuple[str, ...]
+    proven: bool
     remembered: bool
     device: str | None
     ip: str | None
@@ -103,6 +106,7 @@ class StoredCode:
             id_token_claims=tuple(row["id_token_claims"]),
             auth_time=row["auth_time"],
             amr=tuple(row["amr"]),
+            proven=row["proven"],
             remembered=row["remembered"],
             device=row["device"],
             ip=row["ip"],
@@ -143,6 +147,7 @@ class Codes:
             grant.device,
             grant.ip,
             LIFETIME,
+            grant.proven,
         )
         return code
 
@@ -200,6 +205,7 @@ class Codes:
             ip=stored.ip,
             login_id=stored.login_id,
             offline=OFFLINE in stored.scopes,
+            proven=stored.proven,
         )
 
     async def _consume(self, code: str, request: SessionRequest) -> Begun | None:

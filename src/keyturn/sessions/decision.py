@@ -49,6 +49,8 @@ class StoredSession:
     rotated_at: datetime
     idle_lifetime: timedelta
     revoked: bool
+    step_up: bool = False
+    """Its next refresh ends the older sessions whose place it takes."""
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
@@ -61,6 +63,7 @@ class StoredSession:
             rotated_at=row["rotated_at"],
             idle_lifetime=row["idle_lifetime"],
             revoked=row["revoked_at"] is not None,
+            step_up=row["step_up"],
         )
 
     def is_within(self, grace: timedelta) -> bool:

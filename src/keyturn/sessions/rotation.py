@@ -12,7 +12,7 @@ from datetime import timedelta
 from keyturn.clients.model import Client
 from keyturn.clock import Clock
 from keyturn.crypto.opaque import session_id_floor
-from keyturn.db.pool import Database
+from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import load_queries
 from keyturn.errors import (
     InvalidDpopProof,
@@ -27,6 +27,7 @@ from keyturn.revocation.revocations import Revocations
 from keyturn.sessions.decision import Case, Presented, StoredSession, decide
 from keyturn.sessions.model import Outcome, Refreshed, Session
 from keyturn.sessions.refresh_token import RefreshToken, RefreshTokenCodec
+from keyturn.sessions.step_up import StepUps
 from keyturn.telemetry.audit import Audit, AuditEvent
 from keyturn.telemetry.metrics import Metrics
 
@@ -71,6 +72,7 @@ class Rotation:
     rotations: Database
     codec: RefreshTokenCodec
     revocations: Revocations
+    step_ups: StepUps
     audit: Audit
     metrics: Metrics
     clock: Clock
@@ -112,7 +114,7 @@ class Rotation:
 
     async def _refresh(self, request: RefreshRequest, presented: Presented) -> Refreshed:
         for _ in range(ATTEMPTS):
-            refreshed = await self._advance(request, presented)
+            refreshed = await self._advance(self.rotations, request, presented)
             if refreshed is not None:
                 return refreshed
             try:
@@ -134,7 +136,9 @@ class Rotation:
     def _grace(self, client: Client) -> timedelta:
         return self.default_grace if client.grace is None else client.grace
 
-    async def _advance(self, request: RefreshRequest, presented: Presented) -> Refreshed | None:
+    async def _advance(
+        self, statements: Statements, request: RefreshRequest, presented: Presented
+    ) -> Refreshed | None:
         """The happy path: one statement, one round trip."""
         client, token = request.client, presented.token
         if not self._client_may_have(request):
@@ -148,12 +152,12 @@ class Rotation:
             presented.dpop_jkt,
         )
         if not client.rotation:
-            row = await self.rotations.fetch_row(SQL["keep"], *named)
+            row = await statements.fetch_row(SQL["keep"], *named)
             if row is None:
                 return None
             return self._answer(request, Session.from_row(row), token, Outcome.KEPT)
         child = self.codec.child(token)
-        row = await self.rotations.fetch_row(
+        row = await statements.fetch_row(
             SQL["rotate"], *named, presented.grace, child.hash, self.codec.child(child).hash
         )
         if row is None:
@@ -165,6 +169,8 @@ class Rotation:
         stored, case = await self._judge(presented)
         self._check_granted(request, stored.session)
         token = presented.token
+        if case is Case.CURRENT and stored.step_up:
+            return await self._step_up(request, presented)
         if case is Case.CURRENT:
             raise _LostRace
         if case is Case.AHEAD:
@@ -173,6 +179,16 @@ class Rotation:
             child = self.codec.child(token)
             return self._answer(request, stored.session, child, Outcome.REPLAYED)
         return self._answer(request, stored.session, token, Outcome.COALESCED)
+
+    async def _step_up(self, request: RefreshRequest, presented: Presented) -> Refreshed:
+        """The first refresh after a step-up: the older sessions end with it, or neither does."""
+        async with self.database.transaction() as tx:
+            ended = await self.step_ups.settle(tx, presented.token.session_id)
+            refreshed = await self._advance(tx, request, presented)
+            if refreshed is None:
+                raise _LostRace
+        await self.step_ups.tell(ended)
+        return refreshed
 
     async def _judge(self, presented: Presented) -> tuple[StoredSession, Case]:
         """Read the row and decide; a token whose time is over ends its session here."""

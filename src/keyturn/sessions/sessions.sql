@@ -15,6 +15,7 @@ update sessions
    and audiences @> $4
    and audiences && $5
    and (dpop_jkt is null or dpop_jkt = $6)
+   and not step_up
    and (generation = 0 or rotated_at <= now() - $7::interval or rotated_at > now() + $7::interval)
 returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
           remembered, idle_expires_at, expires_at, now() as decided_at;
@@ -32,6 +33,7 @@ update sessions
    and audiences @> $4
    and audiences && $5
    and (dpop_jkt is null or dpop_jkt = $6)
+   and not step_up
 returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
           remembered, idle_expires_at, expires_at, now() as decided_at;
 
@@ -39,7 +41,7 @@ returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr
 -- Read everything the decision needs, when the happy path found no row.
 select id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
        remembered, idle_expires_at, expires_at, now() as decided_at,
-       token_hash, next_hash, generation, rotated_at, idle_lifetime, revoked_at
+       token_hash, next_hash, generation, rotated_at, idle_lifetime, revoked_at, step_up
   from sessions
  where id = $1;
 
@@ -174,6 +176,53 @@ values ($1, $2, $3, $4, $5, $6, $7, $8,
         $13, $14, $15, $16, $17)
 returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
           remembered, idle_expires_at, expires_at, now() as decided_at;
+
+-- name: note_step_up
+-- Note that a session just begun will take the place of older ones, if there are any.
+with stepping_up as (
+  update sessions as new
+     set step_up = true
+   where id = $1
+     and exists (select from sessions as old
+                  where old.user_id = new.user_id
+                    and old.client_id = new.client_id
+                    and old.login_id = new.login_id
+                    and old.auth_time < new.auth_time
+                    and (new.offline or not old.offline)
+                    and old.revoked_at is null
+                    and old.expires_at > now())
+  returning id
+)
+insert into step_ups (session_id, due_at) select id, now() + $2::interval from stepping_up;
+
+-- name: settle_step_up
+-- The moment a session takes the place of older ones; of two who try, one does.
+update sessions
+   set step_up = false
+ where id = $1 and step_up and revoked_at is null and expires_at > now()
+returning id, user_id, client_id, login_id, auth_time, offline;
+
+-- name: end_replaced_by_step_up
+-- End the older sessions whose place another has taken, but none that was to outlive it.
+update sessions
+   set revoked_at = now(), revoke_reason = 'step_up'
+ where id <> $1
+   and user_id = $2
+   and client_id = $3
+   and login_id = $4
+   and auth_time < $5
+   and ($6 or not offline)
+   and revoked_at is null
+   and expires_at > now()
+returning id, user_id, client_id;
+
+-- name: due_step_ups
+-- The sessions that were not refreshed in time to take the older ones' place themselves.
+select session_id from step_ups where due_at <= now() order by due_at limit $1;
+
+-- name: forget_step_up
+-- What has been settled, or has become void, waits no longer.
+delete from step_ups where session_id = $1;
 
 -- name: end_overflow
 -- End a user's oldest live sessions beyond the most that are allowed.

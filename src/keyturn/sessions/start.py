@@ -21,6 +21,7 @@ from keyturn.sessions.end import Ended, Ending, end_sessions
 from keyturn.sessions.lifetimes import Lifetimes
 from keyturn.sessions.model import Session, Started
 from keyturn.sessions.refresh_token import SECRET_SIZE, RefreshToken, RefreshTokenCodec
+from keyturn.sessions.step_up import StepUps
 
 SQL = load_queries(__package__, "sessions.sql")
 
@@ -46,6 +47,8 @@ class SessionRequest:
     """The browser login it hangs on, if any."""
     offline: bool = False
     """It was granted `offline_access`: it outlives that login."""
+    proven: bool = False
+    """The person proved themselves for this very session: a step-up, if they had one already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Starter:
     codec: RefreshTokenCodec
     ending: Ending
     clock: Clock
+    step_ups: StepUps
     max_per_user: int
 
     async def start(self, request: SessionRequest) -> Started:
@@ -86,6 +90,8 @@ class Starter:
         token = self._first_token(request.lifetimes)
         await self._hold_open(tx, request)
         session = await self._insert(tx, request, token)
+        if request.proven:
+            await self.step_ups.note(tx, session.id, request.client)
         return Begun(
             started=Started(session, self.codec.encode(token, request.client.id)),
             replaced=await self._end_replaced(tx, request),

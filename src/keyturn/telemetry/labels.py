@@ -44,6 +44,7 @@ REVOKE_REASONS = (
     "browser_logout",
     "code_reuse",
     "consent_withdrawn",
+    "step_up",
 )
 PURGED = (
     "sessions",

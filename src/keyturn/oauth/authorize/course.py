@@ -47,7 +47,7 @@ class Course:
         login = await self._login(request)
         step = decide(await self._visit(client, asked, login))
         if step is Step.CODE and login is not None:
-            return await self._answer(request, asked, login)
+            return await self._answer(request, asked, login, proven=False)
         browser = self.cookies.ensure(request)
         handle = await self.requests.keep(asked, browser.value)
         response = self._to_page(step, handle, client)
@@ -70,7 +70,8 @@ class Course:
         if step is not Step.CODE or login is None:
             return self._to_page(step, pending.handle, client)
         await self._finish(pending)
-        return await self._answer(request, pending.request, login)
+        proven = pending.proven_login_id == login.id
+        return await self._answer(request, pending.request, login, proven=proven)
 
     async def _login(self, request: Request) -> Login | None:
         value = self.cookies.login(request)
@@ -107,12 +108,13 @@ class Course:
             raise RequestOver("request: finished meanwhile")
 
     async def _answer(
-        self, request: Request, asked: AuthorizationRequest, login: Login
+        self, request: Request, asked: AuthorizationRequest, login: Login, *, proven: bool
     ) -> Response:
         grant = CodeGrant(
             request=asked,
             login=login,
             scopes=asked.scopes,
+            proven=proven,
             device=device_of(request),
             ip=self.address.of(request),
         )
