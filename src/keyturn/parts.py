@@ -155,12 +155,12 @@ class Parts:
     @property
     def requests(self) -> Requests:
         """The authorization requests that wait for a person."""
-        return Requests(self.database)
+        return Requests(self.database, self.secrets)
 
     @property
     def codes(self) -> Codes:
         """The authorization codes."""
-        return Codes(self.database, self.starter, self.accounts, self.settings.sessions)
+        return Codes(self.database, self.starter, self.accounts, self.settings.sessions, self.audit)
 
     @property
     def consents(self) -> Consents:

@@ -140,7 +140,7 @@ def browser_routes(parts: Parts, answers: Answers) -> Sequence[Route]:
         consents=parts.consents,
         logins=parts.logins,
         cookies=cookies,
-        replies=Replies(answers, settings.issuer),
+        replies=Replies(answers, settings.issuer, parts.metrics),
         address=parts.address,
         step_up_max_age=timedelta(seconds=settings.sessions.step_up_max_age),
     )

@@ -1,6 +1,9 @@
 """Codes at the token endpoint, and what they give: AC-1 to AC-6, RU-5, RT-10."""
 
 import asyncio
+import json
+from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 
@@ -71,6 +74,9 @@ async def test_AC_3_a_valid_second_redemption_ends_what_the_first_one_gave(api, 
     assert await is_alive(api, rp, given)
     assert await refused(api, await browser.redeem(rp, code)) == "invalid_grant"
     assert not await is_alive(api, rp, given)
+    said = claims_of(given["access_token"])
+    (event,) = await api.events("code_reuse", session_id=UUID(said["sid"]))
+    assert (str(event["user_id"]), event["client_id"]) == (said["sub"], rp)
 
 
 async def test_AC_3_so_it_does_when_the_code_has_expired_meanwhile(api, rp, browser):
@@ -96,6 +102,11 @@ async def test_AC_4_who_merely_saw_a_code_ends_nothing(api, rp, spa, browser):
         answer = await browser.redeem(client_id, code, **changes)
         assert await refused(api, answer) == "invalid_grant"
     assert await is_alive(api, rp, given)
+    sub = UUID(claims_of(given["access_token"])["sub"])
+    (event,) = await api.events("code_refused", user_id=sub)
+    assert (event["client_id"], event["result"]) == (rp, "failed")
+    reason = "the verifier is not that of the challenge"
+    assert json.loads(event["detail"]) == {"issued_to": rp, "reason": reason}
 
 
 async def test_AC_4_a_wrong_redemption_does_not_use_a_code_up(api, rp, browser):
@@ -138,6 +149,43 @@ async def test_AC_5_a_code_ends_with_the_sign_in_it_came_from(api, rp, browser):
     code = await browser.code(rp, person)
     await api.operator.accounts.disable(person.id)
     assert await refused(api, await browser.redeem(rp, code)) == "invalid_grant"
+
+
+async def test_CA_4_TK_3_who_is_not_the_client_or_says_things_twice_uses_no_code_up(
+    api, rp, browser
+):
+    code = await browser.code(rp, await api.person())
+    fields = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": CALLBACK,
+        "code_verifier": VERIFIER,
+    }
+    for named in ({"client_id": rp}, {"client_id": rp, "client_secret": "x" * 43}):
+        answer = await api.callers[0].post("/oauth2/token", data={**fields, **named})
+        assert (await api.refusal(answer))[:2] == (401, "invalid_client")
+    auth = (rp, api.secrets[rp])
+    for name, value in fields.items():
+        for second in (value, "another", ""):
+            body = urlencode([*fields.items(), (name, second)])
+            kind = {"content-type": "application/x-www-form-urlencoded"}
+            answer = await api.callers[0].post(
+                "/oauth2/token", content=body, headers=kind, auth=auth
+            )
+            assert await refused(api, answer) == "invalid_request"
+    assert (await browser.redeem(rp, code)).status_code == 200
+
+
+async def test_CA_7_a_code_is_worth_nothing_to_a_client_that_was_closed_meanwhile(api, browser):
+    client_id = await api.client(SITE)
+    code = await browser.code(client_id, await api.person())
+    await api.clients.disable(client_id)
+    await api.settled()
+    answer = await browser.redeem(client_id, code)
+    assert await api.refusal(answer) == (401, "invalid_client", "client: disabled")
+    await api.clients.enable(client_id)
+    await api.settled()
+    assert (await browser.redeem(client_id, code)).status_code == 200
 
 
 async def test_AC_6_nothing_single_use_is_good_where_another_is_wanted(api, rp, browser):
@@ -198,16 +246,75 @@ async def test_no_nonce_in_no_nonce_out(api, rp, browser):
     assert "nonce" not in claims_of(given["id_token"])
 
 
-async def test_the_claims_parameter_moves_claims_but_shows_no_more_than_the_scopes(
-    api, rp, browser
+async def test_the_claims_parameter_puts_claims_into_the_id_token_and_none_of_ours_away(
+    api, browser
 ):
+    """What the client may not have is left out, whoever asks and however essential it is."""
+    without_names = [scope for scope in SITE["scopes"] if scope != "profile"]
+    client_id = await api.client({**SITE, "scopes": without_names})
     person = await api.person()
     wanted = '{"id_token": {"email": {"essential": true}, "name": null, "sid": {"value": "x"}}}'
-    given = await browser.tokens(rp, person, scope="openid email", claims=wanted)
+    given = await browser.tokens(client_id, person, scope="openid", claims=wanted)
     claims = claims_of(given["id_token"])
     assert claims["email"] == person.email
     assert "name" not in claims
     assert claims["sid"] != "x"
+
+
+async def test_a_claim_asked_for_by_name_is_asked_of_the_person_and_shown_at_userinfo(
+    api, rp, browser
+):
+    """As `oidcc-claims-essential` has it; the person agrees to the scope that shows it."""
+    person, wanted = await api.person(), '{"userinfo": {"name": {"essential": true}}}'
+    await browser.tokens(rp, person, scope="openid")
+    silent = await browser.authorize(rp, prompt="none", claims=wanted)
+    assert told(silent)["error"] == "consent_required"
+    page = await browser.authorize(rp, claims=wanted)
+    assert "your name" in page.text.lower()
+    code = told(await browser.submit(page, "consent", "allow"))["code"]
+    given = (await browser.redeem(rp, code)).json()
+    assert given["scope"] == "openid profile"
+    assert "name" not in claims_of(given["id_token"])
+    headers = {"authorization": f"Bearer {given['access_token']}"}
+    said = (await api.get(USERINFO, headers=headers)).json()
+    assert said == {"sub": str(person.id), "name": person.name}
+
+
+async def test_RT_1_RT_2_RT_3_RT_6_a_session_of_a_code_rotates_as_any_other(api, browser):
+    """One grant that kept its refresh tokens another way would have rules of its own."""
+    rp, other = await api.client({**SITE, "grace": 60}), await api.client(SITE)
+    given = await browser.tokens(rp, await api.person())
+    first, sid = given["refresh_token"], UUID(claims_of(given["access_token"])["sid"])
+
+    async def use(client_id, token, on=0):
+        fields = {"grant_type": "refresh_token", "refresh_token": token}
+        async with asyncio.timeout(20):
+            # A busy machine sheds some, and they come again with the same token.
+            while (answer := await api.token(client_id, on=on, **fields)).status_code == 503:
+                await asyncio.sleep(0.1)
+        return answer
+
+    assert await refused(api, await use(other, first)) == "invalid_grant"
+    answers = await asyncio.gather(*(use(rp, first, n % 2) for n in range(20)))
+    assert [one.status_code for one in answers] == [200] * 20
+    (second,) = {one.json()["refresh_token"] for one in answers}
+    assert second != first
+    past = "update sessions set rotated_at = rotated_at - interval '90 s' where id = $1"
+    await api.sql.execute(past, sid)
+    assert await refused(api, await use(other, first)) == "invalid_grant"
+    assert (await use(rp, second)).status_code == 200, "another client's reuse ends nothing"
+    assert await refused(api, await use(rp, first)) == "invalid_grant"
+    why = "select revoke_reason from sessions where id = $1"
+    assert await api.sql.fetchval(why, sid) == "reuse"
+
+
+async def test_RT_8_consent_that_was_taken_back_ends_refreshes(api, rp, browser):
+    person = await api.person()
+    given = await browser.tokens(rp, person)
+    await api.operator.consents.withdraw(person.id, rp)
+    answer = await api.token(rp, grant_type="refresh_token", refresh_token=given["refresh_token"])
+    assert await refused(api, answer) == "invalid_grant"
+    assert told(await browser.authorize(rp, prompt="none"))["error"] == "consent_required"
 
 
 async def test_RT_10_a_refresh_gives_the_same_identity_again(api, rp, browser):

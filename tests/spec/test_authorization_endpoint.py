@@ -1,7 +1,14 @@
 """The authorization endpoint from outside: RU, AZ and PK of the requirements, by their ids."""
 
 import asyncio
+import hashlib
+import html
+import json
+import re
+from collections import Counter
+from secrets import token_urlsafe
 
+import httpx2
 import pytest
 
 from support.api import FOREIGN_ORIGIN, claims_of
@@ -146,6 +153,35 @@ async def test_RU_3_a_disabled_client_sends_nobody_anywhere(api):
     assert is_page(await ask(api, request_of(client_id)))
 
 
+UNFIT = [
+    "https://app.example.com/callback#f",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "file:///etc/passwd",
+    "vbscript:msgbox",
+    "http://app.example.com/callback",
+    "https://user@app.example.com/callback",
+    "https://*.example.com/callback",
+    "https:///callback",
+    "//app.example.com/callback",
+    "app.example.com",
+    "myapp:/callback",
+    "https://app.example.com/call back",
+]
+
+
+async def test_RU_4_an_address_that_is_not_fit_for_codes_is_never_registered(api):
+    described = ["clients", "add", "unfit", "--grant", "authorization_code", "--json"]
+    described += ["--audience", AUDIENCE, "--redirect-uri", CALLBACK]
+    for uri in UNFIT:
+        described += ["--redirect-uri", uri]
+    done = api.keyturn(*described)
+    assert done.returncode == 1
+    refused = {one["path"] for one in json.loads(done.stdout)["problems"]}
+    assert refused == {f"redirect_uris[{number}]" for number in range(1, len(UNFIT) + 1)}
+    assert is_page(await ask(api, request_of("unfit")))
+
+
 # -- AZ: the request and its answer ---------------------------------------------------------------
 
 
@@ -229,7 +265,8 @@ async def test_AZ_5_every_answer_says_who_it_is_from(api, rp, browser):
 
 @pytest.mark.parametrize("mode", ["query", "form_post"])
 async def test_AZ_6_state_and_nonce_come_back_as_they_were(api, spa, browser, mode):
-    person, state, nonce = await api.person(), "s" * 1500 + "<&\"'>", "n" * 384
+    """However little a sealed request can be packed: both travel through every page."""
+    person, state, nonce = await api.person(), f"{token_urlsafe(1500)}<&\"'>", token_urlsafe(1500)
     answer = told(await browser.granted(spa, person, state=state, nonce=nonce, response_mode=mode))
     assert answer["state"] == state
     given = (await browser.redeem(spa, answer["code"])).json()
@@ -547,8 +584,15 @@ async def test_trouble_with_the_database_is_our_page_and_uses_no_code_up(outage)
     api, pair = outage
     client_id, person, browser = await api.client(SITE), await api.person(), Browserless(api)
     code = await browser.code(client_id, person)
+    newcomer, other = Browserless(api), await api.person()
+    form = await newcomer.authorize(client_id)
     pair.postgres.kill()
     try:
+        # P9: one way on, which brings the form again; the password stays with the person.
+        answer = await newcomer.press(form, "login", email=other.email, password=other.password)
+        assert is_page(answer, 503)
+        (again,) = re.findall(r'id="again" href="([^"]+)"', answer.text)
+        assert other.password not in answer.text
         for prompt in (None, "none"):
             asked = request_of(client_id, prompt=prompt)
             answer = await browser.send("GET", AUTHORIZE, params=asked)
@@ -562,10 +606,115 @@ async def test_trouble_with_the_database_is_our_page_and_uses_no_code_up(outage)
         while (answer := await browser.redeem(client_id, code)).status_code == 503:
             await asyncio.sleep(0.05)
     assert answer.status_code == 200
+    page = await newcomer.open(html.unescape(again))
+    assert "code" in told(await newcomer.through(page, other))
+
+
+KILL = """
+create function die() returns trigger language plpgsql as
+$$ begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$;
+create trigger die before insert on authorization_codes for each row
+  when (new.user_id = '{}') execute function die()
+"""
+
+
+async def test_a_fault_between_the_answer_and_its_code_costs_nobody_their_sign_in(api, rp, browser):
+    """The connection dies when the request is finished and the code is not yet kept."""
+    person = await api.person()
+    page = await browser.sign_in(await browser.authorize(rp), person)
+    await api.sql.execute(KILL.format(person.id))
+    try:
+        answer = await browser.submit(page, "consent", "allow")
+        assert is_page(answer, 503)
+        (again,) = re.findall(r'id="again" href="([^"]+)"', answer.text)
+    finally:
+        await api.sql.execute("drop trigger die on authorization_codes; drop function die()")
+    code = told(await browser.open(html.unescape(again)))["code"]
+    assert (await browser.redeem(rp, code)).status_code == 200
 
 
 async def test_other_methods_are_told_which_there_are(api):
-    for path in (AUTHORIZE, "/oauth2/logout"):
+    for path in (AUTHORIZE, "/oauth2/logout", "/oauth2/userinfo", "/login", "/consent"):
         answer = await api.callers[0].request("PUT", path)
         assert answer.status_code == 405
         assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
+
+
+# -- what is counted, told to operators, and left behind ------------------------------------------
+
+ANSWERS = re.compile(r'^keyturn_authorization_answers_total\{result="(\w+)"\} (\d+)', re.MULTILINE)
+
+
+def counted(api):
+    """Return how many requests ended how, over all replicas."""
+    ends = Counter()
+    for replica in api.replicas:
+        page = httpx2.get(f"{replica.management_url}/metrics", timeout=5).text
+        ends.update({result: int(count) for result, count in ANSWERS.findall(page)})
+    return ends
+
+
+async def test_every_request_is_counted_by_how_it_ended(api, rp, browser):
+    person = await api.person()
+
+    async def denied():
+        page = await browser.authorize(rp, prompt="consent")
+        return await browser.submit(page, "consent", "deny")
+
+    async def over():
+        return await browser.open("/oauth2/authorize/resume", {"request": "x"})
+
+    async def code():
+        return await browser.granted(rp, person)
+
+    ends = {
+        "login_required": lambda: browser.authorize(rp, prompt="none"),
+        "code": code,
+        "access_denied": denied,
+        "consent_required": lambda: browser.authorize(rp, prompt="none", scope="openid email"),
+        "invalid_request": lambda: browser.authorize(rp, prompt="none", max_age="x"),
+        "invalid_scope": lambda: browser.authorize(rp, scope="nothing"),
+        "unsupported_response_type": lambda: browser.authorize(rp, response_type="token"),
+        "unsafe_redirect": lambda: browser.authorize("nobody"),
+        "request_over": over,
+    }
+    before = counted(api)
+    for result, end in ends.items():
+        await end()
+        after = counted(api)
+        assert after - before == Counter({result: 1})
+        before = after
+
+
+async def test_who_got_a_code_and_who_said_no_is_in_the_audit_trail(api, rp, browser):
+    person = await api.person()
+    await browser.code(rp, person)
+    (event,) = await api.events("code_issued", user_id=person.id)
+    assert (event["client_id"], event["result"]) == (rp, "ok")
+    assert json.loads(event["detail"]) == {"scope": "openid"}
+    assert event["ip"] is not None
+    page = await browser.authorize(rp, prompt="consent", scope="openid orders.read")
+    assert "error" in told(await browser.submit(page, "consent", "deny"))
+    (event,) = await api.events("consent_denied", user_id=person.id)
+    assert event["client_id"] == rp
+    assert json.loads(event["detail"]) == {"scope": "openid orders.read"}
+
+
+async def test_RL_3_strangers_leave_no_row_whatever_they_begin(api, rp):
+    """No row to pile up, and no limit that a flood could turn against honest people."""
+    handles = []
+    for number in range(8):
+        stranger = Browserless(api)
+        page = await stranger.authorize(rp)
+        handles.append(forms_of(page)["login"].fields["request"])
+        typed = {"email": f"{number}@example.com", "password": "x" * 12}
+        assert (await stranger.press(page, "login", **typed)).status_code == 403
+        named = {"request": handles[-1]}
+        assert "login" in forms_of(await stranger.open("/oauth2/authorize/resume", named))
+        assert "login" in forms_of(await stranger.open("/consent", named))
+    hashes = [hashlib.sha256(one.encode()).digest() for one in handles]
+    rows = "select count(*) from authorization_requests where handle_hash = any($1)"
+    assert await api.sql.fetchval(rows, hashes) == 0
+    page = await stranger.sign_in(page, await api.person())
+    assert await api.sql.fetchval(rows, hashes) == 1, "somebody has shown who they are"
+    assert "code" in told(await stranger.submit(page, "consent", "allow"))

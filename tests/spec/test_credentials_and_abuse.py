@@ -29,6 +29,7 @@ from keyturn.errors import AccountExists
 from keyturn.users.model import NewUser
 from support import replicas
 from support.api import APP, PASSWORD, Api, Person, SignedIn, api_of, claims_of, joined, memoryless
+from support.browserless import SPA, Browserless
 from support.proxy import Proxy
 from support.replicas import Replica
 
@@ -645,6 +646,23 @@ async def test_CR_6_proving_oneself_again_counts_against_the_same_budget(guarded
         )
     for answer in (await prove(PASSWORD), await guarded.attempt(person.email, PASSWORD, at=home)):
         assert await guarded.api.refusal(answer) == (429, "too_many_requests", "throttle: account")
+
+
+async def test_CR_6_the_sign_in_page_counts_against_the_same_budget(guarded):
+    person, home = await guarded.api.person(), somewhere()
+    client_id = await guarded.api.client(SPA)
+    browser = Browserless(guarded.api, headers={"x-forwarded-for": home})
+    page = await browser.authorize(client_id)
+    for _ in range(ACCOUNT):
+        answer = await browser.press(page, "login", email=person.email, password=WRONG)
+        assert answer.status_code == 403
+    for answer in (
+        await browser.press(page, "login", email=person.email, password=PASSWORD),
+        await guarded.attempt(person.email, PASSWORD, at=home),
+    ):
+        line = await guarded.api.line(answer)
+        assert (answer.status_code, line["detail"]) == (429, "throttle: account")
+        assert int(answer.headers["retry-after"]) >= 1
 
 
 @pytest.mark.parametrize("path", ["/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"])

@@ -6,6 +6,7 @@ door that takes an access token, and a sink listens: nobody may call it, whateve
 
 import asyncio
 import hmac
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,10 +22,12 @@ from joserfc.jwk import RSAKey
 from keyturn.errors import AccountExists, InvalidClientMetadata
 from keyturn.users.model import NewUser
 from support.api import APP, MACHINE, OTHER_AUDIENCE, PASSWORD, claims_of
+from support.browserless import GOODBYE, request_of, told
 from support.forging import Forger, b64, thumbprint, unb64
 from support.replicas import AUDIENCE, ORIGIN
 
 ME, SESSIONS, INTROSPECT = "/auth/me", "/auth/sessions", "/oauth2/introspect"
+USERINFO = "/oauth2/userinfo"
 NO_FORM = "form: not three base64url segments"
 BAD_SIGNATURE = "signature: BadSignatureError"
 
@@ -78,8 +81,8 @@ def thief():
 
 
 async def is_refused_everywhere(api, token, detail):
-    """The session API says 401 and hides why; introspection says nothing but "inactive"."""
-    for path in (ME, SESSIONS):
+    """Each door says 401 and hides why; introspection says nothing but "inactive"."""
+    for path in (ME, SESSIONS, USERINFO):
         answer = await api.get(path, headers={"authorization": f"Bearer {token}"})
         assert await api.refusal(answer) == (401, "invalid_token", detail)
         assert 'error="invalid_token"' in answer.headers["www-authenticate"]
@@ -308,6 +311,8 @@ async def test_JW_3_an_imitation_by_our_own_key_is_accepted_so_each_refusal_has_
     api, forger
 ):
     await is_accepted_everywhere(api, forger.signed())
+    answer = await bearer(api, USERINFO, forger.signed(claims=forger.body(scope="openid")))
+    assert answer.json()["sub"] == forger.claims["sub"]
 
 
 @pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", "", None, "rs256"], ids=repr)
@@ -401,6 +406,49 @@ async def test_JW_4_a_kid_is_looked_up_in_a_dict_and_nowhere_else(api, forger, s
         await is_refused_everywhere(api, token, "kid: missing")
     assert sink.calls == 0
     assert await api.sql.fetchval("select count(*) from pg_tables") == tables
+
+
+def forged_hints(forger: Forger, thief: rsa.RSAPrivateKey, client_id: str) -> dict[str, str]:
+    """Return ID tokens that are none of ours, each for one reason."""
+    good, claims = forger.header | {"typ": "JWT"}, forger.body(aud=client_id)
+    stranger = forger.with_key(thief)
+    hints = {
+        "another key": stranger.signed(good, claims),
+        "no signature": f"{forger.segments(good, claims)}.",
+        "an access token": forger.signed(claims=claims),
+        "another type": forger.signed(good | {"typ": "logout+jwt"}, claims),
+        "another issuer": forger.signed(good, claims | {"iss": "https://evil.example.net"}),
+        "nobody": forger.signed(good, claims | {"sub": 7}),
+        "for many": forger.signed(good, claims | {"aud": [client_id]}),
+        "a member twice": forger.signed(good, json.dumps(claims)[:-1] + ',"sub":"x"}'),
+    }
+    for alg in ("none", "nOnE", "RS512", "PS256", "ES256"):
+        hints[alg] = forger.signed(good | {"alg": alg}, claims)
+    for name, key in forger.public_half().items():
+        text = forger.segments(good | {"alg": "HS256"}, claims)
+        hints[f"HS256 by {name}"] = f"{text}.{b64(hmac.new(key, text.encode(), 'sha256').digest())}"
+    for name, more in brings_a_key(forger, thief).items():
+        hints[name] = stranger.signed(good | more, claims)
+    for kid in ("../../../../dev/null", "' OR 1=1 --", f"{forger.sink}/jwks.json", "", 7):
+        hints[f"kid {kid}"] = stranger.signed(good | {"kid": kid}, claims)
+    return hints
+
+
+async def test_JW_3_JW_4_JW_5_a_hint_that_is_not_ours_is_none(api, rp, forger, sink, thief):
+    async def asked(hint: str) -> str:
+        parameters = request_of(rp, prompt="none", id_token_hint=hint)
+        return told(await api.get("/oauth2/authorize", params=parameters))["error"]
+
+    async def leads_to(hint: str) -> str | None:
+        parameters = {"id_token_hint": hint, "post_logout_redirect_uri": GOODBYE}
+        answer = await api.get("/oauth2/logout", params=parameters)
+        return answer.headers.get("location")
+
+    genuine = forger.signed(forger.header | {"typ": "JWT"}, forger.body(aud=rp))
+    assert (await asked(genuine), await leads_to(genuine)) == ("login_required", GOODBYE)
+    for name, hint in forged_hints(forger, thief, rp).items():
+        assert (await asked(hint), await leads_to(hint)) == ("invalid_request", None), name
+    assert sink.calls == 0
 
 
 async def test_JW_4_the_sink_would_have_noticed(sink):

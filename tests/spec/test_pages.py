@@ -1,18 +1,22 @@
 """The hosted pages over HTTP, as browsers without scripts meet them: rows WB of the promises."""
 
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import httpx2
 import pytest
 
 from keyturn.app import public_app
+from keyturn.authorizations.sealed import Sealed, seal
 from keyturn.clock import SystemClock
 from keyturn.configuration import load_settings
 from keyturn.parts import Parts
 from keyturn.telemetry.logs import stderr_writer
 from support import replicas
 from support.api import FOREIGN_ORIGIN, set_cookies
+from support.signed_in import REQUEST
 from support.visitor import (
     CALLBACK,
     OWN_FORM,
@@ -504,9 +508,16 @@ async def test_two_tabs_both_lead_to_the_application(trusted, visitor, person):
 
 async def test_a_request_that_waited_too_long_is_over_and_says_so(api, trusted, visitor, person):
     page = await visitor.ask(trusted)
-    await api.sql.execute("update authorization_requests set expires_at = now()")
-    assert "This sign-in is over" in way_on(await visitor.sign_in(page, person))
-    assert visitor.cookie("login") is None
+    requests = api.operator.requests
+    pending = await requests.find(
+        form_of(page, "login").fields["request"], visitor.cookie("browser")
+    )
+    waited = await replace(requests, lifetime=timedelta(0)).begin(
+        pending.request, visitor.cookie("browser")
+    )
+    named = {"request": waited, "client": trusted}
+    for path in ("/login", "/consent", "/oauth2/authorize/resume"):
+        assert "This sign-in is over" in way_on(await visitor.get(f"{path}?{urlencode(named)}"))
 
 
 async def test_an_error_page_says_whose_fault_it_is_and_a_number_to_quote(visitor):
@@ -534,15 +545,43 @@ async def test_while_the_database_is_away_a_page_says_so_in_the_language_of_who_
     parts = Parts.of(settings, SystemClock())
     app = public_app(parts, stderr_writer())
     browser = f"{parts.browser_cookies.name('browser')}={'v' * 43}"
+    handle = seal(Sealed(REQUEST, datetime(2100, 1, 1, tzinfo=UTC)), "v" * 43, parts.secrets)
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=app), base_url=settings.issuer
     ) as caller:
         answer = await caller.get(
-            "/login?request=x&lang=de", headers={"cookie": browser, "accept-language": "en"}
+            f"/login?request={handle}&lang=de", headers={"cookie": browser, "accept-language": "en"}
         )
     await parts.close()
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "Der Fehler liegt bei uns. Nächster Versuch möglich in: 1 Sekunde." in answer.text
-    assert read(answer).by_id("again")["href"] == "/login?request=x&lang=de"
+    assert read(answer).by_id("again")["href"] == f"/login?request={handle}&lang=de"
+
+
+async def test_a_form_that_cannot_be_answered_now_is_followed_by_a_way_back_to_its_page():
+    """P9: nobody has to start again, and no password is kept, shown or sent twice."""
+    settings = load_settings(replicas.settings("postgresql://127.0.0.1:1/nowhere", None))
+    parts = Parts.of(settings, SystemClock())
+    app, value, password = public_app(parts, stderr_writer()), "v" * 43, "hunter2-hunter2"
+    handle = seal(Sealed(REQUEST, datetime(2100, 1, 1, tzinfo=UTC)), value, parts.secrets)
+    cookies = f"{parts.browser_cookies.name('browser')}={value}"
+    cookies += f"; {parts.browser_cookies.name('login')}={value}"
+    named = {"request": handle, "client": "shop"}
+    forms = {
+        "/login": ("login", named, {"email": "a@example.com", "password": password}),
+        "/consent": ("consent", named, {"decision": "allow"}),
+        "/oauth2/logout": ("logout", {"state": "a&b", "client_id": "shop"}, {}),
+    }
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=app), base_url=settings.issuer
+    ) as caller:
+        for path, (form, kept, typed) in forms.items():
+            csrf = parts.csrf.token(value, form, kept.get("request", ""))
+            sent = {**kept, **typed, "csrf": csrf}
+            answer = await caller.post(path, data=sent, headers={"cookie": cookies, **OWN_FORM})
+            assert answer.status_code == 503
+            assert read(answer).by_id("again")["href"] == f"{path}?{urlencode(kept)}"
+            assert password not in answer.text
+    await parts.close()

@@ -77,6 +77,8 @@ async def test_ac_3_a_valid_second_redemption_ends_what_the_first_one_gave(here,
     assert await here.refused(code) == "code: redeemed before, or expired"
     assert await here.ended_by(session.id) == "code_reuse"
     assert await here.sql.fetchval(SESSIONS) == 1
+    await here.refused(code)
+    assert here.audited("code_refused", "code_reuse") == ["code_reuse"]
 
 
 WRONG = {
@@ -98,6 +100,7 @@ async def test_ac_4_ac_5_pk_3_whoever_does_not_prove_everything_changes_nothing(
     session = (await here.redeem(code)).started.session
     await here.refused(code, **changes)
     assert await here.ended_by(session.id) is None
+    assert here.audited("code_refused", "code_reuse") == ["code_refused"], "told once a code"
 
 
 async def test_pk_3_a_verifier_for_a_code_without_challenge_is_refused(here):
@@ -124,7 +127,7 @@ async def test_what_is_no_code_is_refused_like_any_other(here, text):
 
 async def test_ac_6_a_handle_or_a_cookie_is_no_code_and_a_code_is_neither(here):
     login = await here.sign_in()
-    code, handle = await here.code(login), await here.requests.keep(REQUEST, "browser")
+    code, handle = await here.code(login), await here.requests.begin(REQUEST, "browser")
     assert await here.refused(handle) == "code: unknown"
     assert await here.refused(login.value) == "code: unknown"
     assert await here.requests.find(code, "browser") is None

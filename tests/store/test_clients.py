@@ -23,6 +23,7 @@ EVERYTHING = {
     "session_api": True,
     "origins": ("https://a.example", "https://b.example"),
     "claims": ("email", "name"),
+    "id_token_claims": ("email_verified", "name"),
     "introspects": (),
     "grace": 0,
     "rotation": False,

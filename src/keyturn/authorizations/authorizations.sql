@@ -1,34 +1,39 @@
--- name: keep_request
--- Keep a checked authorization request for the browser that brought it.
-insert into authorization_requests (handle_hash, browser_hash, request, expires_at)
-values ($1, $2, $3, now() + $4::interval);
+-- name: moment
+-- The database's time, for what is dated outside of it.
+select now() as at;
 
--- name: find_request
--- The request of a handle, for the browser that brought it, while it is neither done nor over.
-select request, created_at, proven_login_id, answer
-  from authorization_requests
- where handle_hash = $1 and browser_hash = $2 and finished_at is null and expires_at > now();
+-- name: request_progress
+-- What was done with a request so far: nothing at all, while it has no row.
+select now() as at, proven_login_id, answer, finished_at
+  from (select 1) as always
+  left join authorization_requests on handle_hash = $1;
 
 -- name: prove_request
 -- Note which login was proven for this very request.
-update authorization_requests
-   set proven_login_id = $2
- where handle_hash = $1 and finished_at is null and expires_at > now();
+insert into authorization_requests (handle_hash, proven_login_id, expires_at)
+values ($1, $2, now() + $3::interval)
+    on conflict (handle_hash) do update
+   set proven_login_id = excluded.proven_login_id
+ where authorization_requests.finished_at is null;
 
 -- name: answer_request
 -- Note what the person said to this very request.
-update authorization_requests
-   set answer = $2
- where handle_hash = $1 and finished_at is null and expires_at > now();
+insert into authorization_requests (handle_hash, answer, expires_at)
+values ($1, $2, now() + $3::interval)
+    on conflict (handle_hash) do update
+   set answer = excluded.answer
+ where authorization_requests.finished_at is null;
 
 -- name: finish_request
 -- Finish a request; of two who try, one does.
-update authorization_requests
+insert into authorization_requests (handle_hash, finished_at, expires_at)
+values ($1, now(), now() + $2::interval)
+    on conflict (handle_hash) do update
    set finished_at = now()
- where handle_hash = $1 and finished_at is null and expires_at > now();
+ where authorization_requests.finished_at is null;
 
 -- name: purge_requests
--- Delete a batch of requests whose time is over.
+-- Delete a batch of what was done with requests that nobody can come back with any more.
 delete from authorization_requests
  where handle_hash = any(array(select handle_hash
                                  from authorization_requests
@@ -57,6 +62,12 @@ select client_id, redirect_uri, code_challenge, nonce, user_id, login_id, scopes
 update authorization_codes
    set consumed_at = now()
  where code_hash = $1 and consumed_at is null and expires_at > now();
+
+-- name: suspect_code
+-- Note that a code came from somebody it was not issued to; of two who try, one does.
+update authorization_codes
+   set suspected_at = now()
+ where code_hash = $1 and suspected_at is null;
 
 -- name: link_code
 -- Remember the session a code gave, for whoever redeems it again.

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Self
 from uuid import UUID
 
+from keyturn.authorizations import requests
 from keyturn.authorizations.model import AuthorizationRequest
 from keyturn.clients.model import Client
 from keyturn.crypto import opaque, pkce
@@ -23,6 +24,7 @@ from keyturn.sessions.lifetimes import choose
 from keyturn.sessions.model import Started
 from keyturn.sessions.start import Begun, SessionRequest, Starter
 from keyturn.settings import SessionsSettings
+from keyturn.telemetry.audit import Audit, AuditEvent
 from keyturn.users.accounts import Accounts
 
 SQL = load_queries(__package__, "authorizations.sql")
@@ -112,6 +114,16 @@ class StoredCode:
             ip=row["ip"],
         )
 
+    def refuses(self, redemption: Redemption) -> str | None:
+        """Say what the code is bound to and the redemption has not shown; None: everything."""
+        if self.client_id != redemption.client.id:
+            return "another client's"
+        if self.redirect_uri != redemption.redirect_uri:
+            return "the redirect URI is not that of the request"
+        if not pkce.proves(redemption.code_verifier, self.code_challenge):
+            return "the verifier is not that of the challenge"
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Codes:
@@ -121,33 +133,30 @@ class Codes:
     starter: Starter
     accounts: Accounts
     sessions: SessionsSettings
+    audit: Audit
 
-    async def issue(self, grant: CodeGrant) -> str:
-        """Keep a new code and return it. Raises `Unavailable`.
+    async def issue(self, grant: CodeGrant, finishing: str | None = None) -> str:
+        """Keep a new code and return it.
 
-        Whether the login lives is asked when the code is redeemed.
+        `finishing` is the handle of the request it answers: both are done, or neither, so that
+        no fault in between costs a person their request. Raises `RequestOver` when that one was
+        finished meanwhile, `Unavailable`. Whether the login lives is asked at redemption.
         """
         code = opaque.token_urlsafe()
-        request, login = grant.request, grant.login
-        await self.database.execute(
-            SQL["issue_code"],
-            _hash(code),
-            request.client_id,
-            request.redirect_uri,
-            request.code_challenge,
-            request.nonce,
-            login.user_id,
-            login.id,
-            sorted(grant.scopes),
-            list(request.audiences),
-            list(request.id_token_claims),
-            login.auth_time,
-            list(login.amr),
-            login.remembered,
-            grant.device,
-            grant.ip,
-            LIFETIME,
-            grant.proven,
+        if finishing is None:
+            await _keep(self.database, code, grant)
+        else:
+            async with self.database.transaction() as tx:
+                await requests.finish(tx, finishing)
+                await _keep(tx, code, grant)
+        self.audit.record(
+            AuditEvent(
+                type="code_issued",
+                user_id=grant.login.user_id,
+                client_id=grant.request.client_id,
+                ip=grant.ip,
+                detail={"scope": " ".join(sorted(grant.scopes))},
+            )
         )
         return code
 
@@ -176,15 +185,29 @@ class Codes:
         if row is None:
             raise InvalidGrant("code: unknown")
         stored = StoredCode.from_row(row)
-        if stored.client_id != redemption.client.id:
-            raise InvalidGrant("code: another client's")
-        if stored.redirect_uri != redemption.redirect_uri:
-            raise InvalidGrant("code: the redirect URI is not that of the request")
-        if not pkce.proves(redemption.code_verifier, stored.code_challenge):
-            raise InvalidGrant("code: the verifier is not that of the challenge")
+        reason = stored.refuses(redemption)
+        if reason is not None:
+            await self._suspect(redemption, stored, reason)
+            raise InvalidGrant(f"code: {reason}")
         if not set(redemption.audiences or ()) <= set(stored.audiences):
             raise InvalidTarget("resource: not granted with the code")
         return stored
+
+    async def _suspect(self, redemption: Redemption, stored: StoredCode, reason: str) -> None:
+        """Tell operators that a genuine code is in the wrong hands, or in clumsy ones.
+
+        Once a code: whoever signs in has codes, and must not fill the audit trail with one.
+        """
+        if await self.database.execute(SQL["suspect_code"], _hash(redemption.code)):
+            self.audit.record(
+                AuditEvent(
+                    type="code_refused",
+                    user_id=stored.user_id,
+                    client_id=redemption.client.id,
+                    result="failed",
+                    detail={"issued_to": stored.client_id, "reason": reason},
+                )
+            )
 
     async def _session_request(self, client: Client, stored: StoredCode) -> SessionRequest:
         try:
@@ -219,12 +242,46 @@ class Codes:
             if first is not None:
                 ended = await end_session(tx, first["session_id"], "code_reuse")
         await self.starter.ending.tell(ended, "code_reuse")
+        for one in ended:
+            self.audit.record(
+                AuditEvent(
+                    type="code_reuse",
+                    user_id=one.user_id,
+                    client_id=one.client_id,
+                    session_id=one.id,
+                    result="failed",
+                )
+            )
         return None
 
     async def _begin(self, tx: Statements, code_hash: bytes, request: SessionRequest) -> Begun:
         begun = await self.starter.start_in(tx, request)
         await tx.execute(SQL["link_code"], code_hash, begun.started.session.id)
         return begun
+
+
+async def _keep(statements: Statements, code: str, grant: CodeGrant) -> None:
+    request, login = grant.request, grant.login
+    await statements.execute(
+        SQL["issue_code"],
+        _hash(code),
+        request.client_id,
+        request.redirect_uri,
+        request.code_challenge,
+        request.nonce,
+        login.user_id,
+        login.id,
+        sorted(grant.scopes),
+        list(request.audiences),
+        list(request.id_token_claims),
+        login.auth_time,
+        list(login.amr),
+        login.remembered,
+        grant.device,
+        grant.ip,
+        LIFETIME,
+        grant.proven,
+    )
 
 
 async def purge_expired(database: Statements, limit: int) -> int:

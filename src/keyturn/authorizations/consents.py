@@ -50,6 +50,13 @@ class Consents:
             AuditEvent("consent_granted", user_id=user_id, client_id=client_id, detail=detail)
         )
 
+    def deny(self, user_id: UUID, client_id: str, scopes: frozenset[str]) -> None:
+        """Note that this person said no; what they allowed before stays as it is."""
+        detail = {"scope": " ".join(sorted(scopes))}
+        self.audit.record(
+            AuditEvent("consent_denied", user_id=user_id, client_id=client_id, detail=detail)
+        )
+
     async def withdraw(self, user_id: UUID, client_id: str) -> bool:
         """Take everything back; what the application holds already ends with it.
 

@@ -1,8 +1,7 @@
 """What an application asked for, once checked; and that question while a person answers it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from dataclasses import dataclass, fields
 from typing import Any, Literal, Self
 from uuid import UUID
 
@@ -28,11 +27,11 @@ class AuthorizationRequest:
     hinted_subject: str | None = None
     """The `sub` of a genuine `id_token_hint`."""
     id_token_claims: tuple[str, ...] = ()
-    userinfo_claims: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain data for the database; sets come in alphabetical order."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        """Return plain data without what is as usual; sets come in alphabetical order."""
+        told = ((one.name, getattr(self, one.name), one.default) for one in fields(self))
+        return {name: _plain(value) for name, value, usual in told if value != usual}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -47,7 +46,6 @@ class Pending:
 
     handle: str
     request: AuthorizationRequest
-    created_at: datetime
     proven_login_id: UUID | None
     """The login that was proven for this very request: that satisfies `prompt=login`."""
     answer: Literal["agreed", "denied"] | None = None

@@ -1,8 +1,9 @@
-"""Authorization requests in progress: kept while a person signs in or decides.
+"""Authorization requests in progress: begun by anybody, finished once.
 
-A handle is random, kept as a hash, and good in one browser only: the one whose cookie came along
-when it was made. Whoever is sent somebody else's link cannot go on with it, nor can a sign-in
-begun in one browser be finished in another.
+A handle holds its request sealed (`sealed`), and is good in one browser only: the one whose
+cookie came along when it was made. Whoever is sent somebody else's link cannot go on with it, nor
+can a sign-in begun in one browser be finished in another. A row appears when somebody who is
+signed in does something with a request; strangers leave nothing behind, however many they begin.
 """
 
 from dataclasses import dataclass
@@ -10,18 +11,23 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
+from keyturn.authorization_errors import RequestOver
+from keyturn.authorizations import sealed
 from keyturn.authorizations.model import AuthorizationRequest, Pending
+from keyturn.authorizations.sealed import Sealed
 from keyturn.crypto import opaque
+from keyturn.crypto.secrets import MasterSecrets
 from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import load_queries
+from keyturn.errors import Unavailable
 
 SQL = load_queries(__package__, "authorizations.sql")
 
 LIFETIME = timedelta(minutes=30)
 """Time to find a password; the page itself may be left open for longer, and says so then."""
 
-LONGEST_HANDLE = 64
-"""Characters of a handle that is worth looking for; ours have 43."""
+KEPT = LIFETIME + timedelta(minutes=5)
+"""How long a row stays: longer than any handle that was made before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,40 +35,53 @@ class Requests:
     """The requests that wait for a person. Every method raises `Unavailable`."""
 
     database: Database
+    secrets: MasterSecrets
+    lifetime: timedelta = LIFETIME
 
-    async def keep(self, request: AuthorizationRequest, browser: str) -> str:
-        """Keep a checked request for the browser that brought it; return its handle."""
-        handle = opaque.token_urlsafe()
-        await self.database.execute(
-            SQL["keep_request"], _hash(handle), _hash(browser), request.as_json(), LIFETIME
-        )
-        return handle
+    async def begin(self, request: AuthorizationRequest, browser: str) -> str:
+        """Return the handle of a checked request, for the browser that brought it.
+
+        Raises `InvalidRequest` for one that is too long to travel.
+        """
+        row = await self.database.fetch_row(SQL["moment"])
+        if row is None:
+            raise Unavailable("moment: no row")
+        return sealed.seal(Sealed(request, row["at"] + self.lifetime), browser, self.secrets)
 
     async def find(self, handle: str, browser: str) -> Pending | None:
-        """Return the request; None when it is unknown, finished, over, or another browser's."""
-        if len(handle) > LONGEST_HANDLE:
+        """Return the request; None when it is not ours, finished, over, or another browser's."""
+        opened = sealed.unseal(handle, browser, self.secrets)
+        if opened is None:
             return None
-        row = await self.database.fetch_row(SQL["find_request"], _hash(handle), _hash(browser))
-        if row is None:
+        row = await self.database.fetch_row(SQL["request_progress"], _hash(handle))
+        if row is None or row["finished_at"] is not None or row["at"] >= opened.expires_at:
             return None
-        request = AuthorizationRequest.from_json(row["request"])
-        return Pending(handle, request, row["created_at"], row["proven_login_id"], row["answer"])
+        return Pending(handle, opened.request, row["proven_login_id"], row["answer"])
 
     async def prove(self, handle: str, login_id: UUID) -> None:
         """Note that this login was proven for this very request, however old the login is."""
-        await self.database.execute(SQL["prove_request"], _hash(handle), login_id)
+        await self.database.execute(SQL["prove_request"], _hash(handle), login_id, KEPT)
 
     async def answer(self, handle: str, answer: Literal["agreed", "denied"]) -> None:
         """Note what the person said to this very request, whatever they have said before."""
-        await self.database.execute(SQL["answer_request"], _hash(handle), answer)
+        await self.database.execute(SQL["answer_request"], _hash(handle), answer, KEPT)
 
-    async def finish(self, handle: str) -> bool:
-        """Finish a request; True once, to whoever may answer it."""
-        return await self.database.execute(SQL["finish_request"], _hash(handle)) == 1
+    async def finish(self, handle: str) -> None:
+        """Finish a request that gets no code. Raises `RequestOver` when somebody did before."""
+        await finish(self.database, handle)
+
+
+async def finish(statements: Statements, handle: str) -> None:
+    """Finish a request: one statement decides who does, and may answer it.
+
+    Raises `RequestOver` when somebody did before (a second tab, a double click), `Unavailable`.
+    """
+    if not await statements.execute(SQL["finish_request"], _hash(handle), KEPT):
+        raise RequestOver("request: finished meanwhile")
 
 
 async def purge_expired(database: Statements, limit: int) -> int:
-    """Delete at most `limit` requests that are over; return how many. Raises `Unavailable`."""
+    """Delete at most `limit` rows of requests that are over; return how many."""
     return await database.execute(SQL["purge_requests"], limit)
 
 

@@ -46,6 +46,9 @@ Origins = Annotated[list[str] | None, typer.Option(help="A web origin; repeatabl
 Claims = Annotated[
     list[str] | None, typer.Option(help="email, email_verified or name, for access tokens.")
 ]
+IdTokenClaims = Annotated[
+    list[str] | None, typer.Option(help="email, email_verified or name, for ID tokens.")
+]
 Introspects = Annotated[list[str] | None, typer.Option(help="An API it introspects for.")]
 Grace = Annotated[int | None, typer.Option(help="Seconds, 0 to 60.")]
 Rotation = Annotated[bool, typer.Option(help="Rotate its refresh tokens.")]
@@ -76,6 +79,7 @@ def add(
     session_api: SessionApi = False,
     origin: Origins = None,
     claim: Claims = None,
+    id_token_claim: IdTokenClaims = None,
     introspects: Introspects = None,
     grace: Grace = None,
     rotation: Rotation = True,
@@ -93,20 +97,17 @@ def add(
     """Register a client; the secret of a confidential one is shown once, here."""
     described = {
         "id": client_id,
-        "name": name,
         "kind": kind or ("public" if session_api else "confidential"),
-        "auth_method": auth_method,
         "session_api": session_api,
-        "grace": grace,
         "rotation": rotation,
-        "access_token_lifetime": access_token_lifetime,
-        "idle_lifetime": idle_lifetime,
-        "absolute_lifetime": absolute_lifetime,
         "require_pkce": require_pkce,
         "skip_consent": skip_consent,
+        **_given(name=name, auth_method=auth_method, grace=grace, idle_lifetime=idle_lifetime),
+        **_given(access_token_lifetime=access_token_lifetime, absolute_lifetime=absolute_lifetime),
         **_given(grant_types=grant, scopes=scope, audiences=audience, origins=origin),
-        **_given(claims=claim, introspects=introspects, redirect_uris=redirect_uri),
-        **_given(post_logout_redirect_uris=post_logout_redirect_uri, response_modes=response_mode),
+        **_given(claims=claim, id_token_claims=id_token_claim, introspects=introspects),
+        **_given(redirect_uris=redirect_uri, response_modes=response_mode),
+        **_given(post_logout_redirect_uris=post_logout_redirect_uri),
     }
 
     async def work() -> None:
@@ -229,8 +230,9 @@ def apply(
     _run(work(), json=json)
 
 
-def _given(**lists: list[str] | None) -> dict[str, list[str]]:
-    return {name: values for name, values in lists.items() if values}
+def _given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given: one left out is None, a repeatable one an empty list."""
+    return {name: value for name, value in options.items() if value not in (None, [])}
 
 
 @asynccontextmanager

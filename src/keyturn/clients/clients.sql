@@ -11,7 +11,7 @@ select now() as at;
 select id, name, kind, auth_method, grant_types, scopes, audiences, session_api, origins, claims,
        introspects, grace, rotation, require_dpop, access_token_lifetime, idle_lifetime,
        absolute_lifetime, redirect_uris, post_logout_redirect_uris, require_pkce, skip_consent,
-       response_modes, secret_hash, secret_set_at, previous_secret_hash,
+       response_modes, id_token_claims, secret_hash, secret_set_at, previous_secret_hash,
        previous_secret_expires_at, declared, declared_secret_hash, disabled_at, created_at,
        updated_at
   from clients
@@ -24,7 +24,7 @@ select id, name, kind, auth_method, grant_types, scopes, audiences, session_api,
 select id, name, kind, auth_method, grant_types, scopes, audiences, session_api, origins, claims,
        introspects, grace, rotation, require_dpop, access_token_lifetime, idle_lifetime,
        absolute_lifetime, redirect_uris, post_logout_redirect_uris, require_pkce, skip_consent,
-       response_modes, secret_hash, secret_set_at, previous_secret_hash,
+       response_modes, id_token_claims, secret_hash, secret_set_at, previous_secret_hash,
        previous_secret_expires_at, declared, declared_secret_hash, disabled_at, created_at,
        updated_at
   from clients
@@ -36,9 +36,9 @@ insert into clients
        (id, name, kind, auth_method, grant_types, scopes, audiences, session_api, origins, claims,
         introspects, grace, rotation, require_dpop, access_token_lifetime, idle_lifetime,
         absolute_lifetime, redirect_uris, post_logout_redirect_uris, require_pkce, skip_consent,
-        response_modes)
+        response_modes, id_token_claims)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-        $21, $22)
+        $21, $22, $23)
     on conflict (id) do nothing;
 
 -- name: redefine
@@ -48,7 +48,8 @@ update clients
        session_api = $8, origins = $9, claims = $10, introspects = $11, grace = $12,
        rotation = $13, require_dpop = $14, access_token_lifetime = $15, idle_lifetime = $16,
        absolute_lifetime = $17, redirect_uris = $18, post_logout_redirect_uris = $19,
-       require_pkce = $20, skip_consent = $21, response_modes = $22, updated_at = now()
+       require_pkce = $20, skip_consent = $21, response_modes = $22, id_token_claims = $23,
+       updated_at = now()
  where id = $1 and kind = $3;
 
 -- name: rotate_secret

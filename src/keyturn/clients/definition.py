@@ -52,6 +52,7 @@ class ClientDefinition(BaseModel):
     session_api: Flag = False
     origins: Annotated[tuple[Origin, ...], *_Listed] = ()
     claims: Annotated[tuple[Claim, ...], *_Listed] = ()
+    id_token_claims: Annotated[tuple[Claim, ...], *_Listed] = ()
     introspects: Annotated[tuple[Audience, ...], *_Listed] = ()
     grace: Annotated[int, Field(strict=True, ge=0, le=60)] | None = None
     rotation: Flag = True
@@ -92,6 +93,7 @@ class ClientDefinition(BaseModel):
             session_api=client.session_api,
             origins=_sorted(client.origins),
             claims=_sorted(client.claims),
+            id_token_claims=_sorted(client.id_token_claims),
             introspects=_sorted(client.introspects),
             grace=_seconds(client.grace),
             rotation=client.rotation,

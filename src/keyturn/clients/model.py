@@ -42,6 +42,8 @@ class Client:
     """Web origins whose pages may call on its behalf, exact."""
     claims: tuple[str, ...] = ()
     """User members copied into its access tokens; none by default (no PII)."""
+    id_token_claims: frozenset[str] = frozenset()
+    """User members its ID tokens always carry, as far as the granted scopes show them."""
     introspects: frozenset[str] = frozenset()
     """Audiences whose tokens it may introspect (RFC 7662 section 4)."""
     grace: timedelta | None = None
@@ -92,6 +94,7 @@ class Client:
             session_api=row["session_api"],
             origins=frozenset(row["origins"]),
             claims=tuple(row["claims"]),
+            id_token_claims=frozenset(row["id_token_claims"]),
             introspects=frozenset(row["introspects"]),
             grace=row["grace"],
             rotation=row["rotation"],

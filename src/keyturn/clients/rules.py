@@ -60,6 +60,7 @@ def _filled(definition: ClientDefinition, limits: Limits) -> ClientDefinition:
             "audiences": definition.audiences or default_audiences,
             "origins": tuple(sorted(definition.origins)),
             "claims": tuple(sorted(definition.claims)),
+            "id_token_claims": tuple(sorted(definition.id_token_claims)),
             "introspects": tuple(sorted(definition.introspects)),
             "redirect_uris": tuple(sorted(definition.redirect_uris)),
             "post_logout_redirect_uris": tuple(sorted(definition.post_logout_redirect_uris)),
@@ -116,6 +117,11 @@ def _code_flow(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
         yield Problem("response_modes", "name query, form_post or both")
 
 
+def _id_token_claims(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
+    if client.id_token_claims and "openid" not in client.scopes:
+        yield Problem("id_token_claims", "go with the scope openid: without it no ID token is made")
+
+
 def _scopes(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
     ours = [scope for scope in client.scopes if scope.startswith(RESERVED)]
     if set(ours) - ADMIN_SCOPES:
@@ -147,6 +153,7 @@ RULES: tuple[Callable[[ClientDefinition, Limits], Iterator[Problem]], ...] = (
     _rotation,
     _dpop,
     _code_flow,
+    _id_token_claims,
     _scopes,
     _audiences,
     _lifetimes,

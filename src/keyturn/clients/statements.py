@@ -103,6 +103,7 @@ def _columns(definition: ClientDefinition) -> tuple[Any, ...]:
         definition.require_pkce,
         definition.skip_consent,
         definition.response_modes,
+        definition.id_token_claims,
     )
 
 

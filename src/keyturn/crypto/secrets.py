@@ -18,6 +18,7 @@ REFRESH_DERIVE = "keyturn refresh derive v1"
 KEY_SEALING = "keyturn signing key sealing v1"
 THROTTLE = "keyturn throttle v1"
 CSRF = "keyturn csrf v1"
+REQUESTS = "keyturn authorization requests v1"
 
 KEY_SIZE = 32
 

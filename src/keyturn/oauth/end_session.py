@@ -25,7 +25,7 @@ from keyturn.oauth.authorize.redirect import with_parameters
 from keyturn.tokens.id_token import HintedIdentity, IdTokens
 from keyturn.web.browser import LOGOUT_FORM, BrowserCookies, Csrf
 from keyturn.web.forms import Form, Forms, parse_form
-from keyturn.web.request_notes import note_client
+from keyturn.web.request_notes import note_again, note_client
 from keyturn.web.responses import see_other
 
 REASON: Final = "browser_logout"
@@ -77,9 +77,11 @@ class EndSession:
     async def post(self, request: Request) -> Response:
         """Answer an application's form, or our own: the one that asked the person."""
         form = await self.forms.read(request)
-        again = urlencode(form)
-        if came_without_cookies(request, self.cookies) and len(again) <= LONGEST_URL:
-            return see_other(f"{self.issuer}{paths.END_SESSION}?{again}")
+        again = urlencode({name: form[name] for name in form if name != "csrf"})
+        if len(again) <= LONGEST_URL:
+            note_again(request.scope, f"{paths.END_SESSION}?{again}")
+            if came_without_cookies(request, self.cookies):
+                return see_other(f"{self.issuer}{paths.END_SESSION}?{again}")
         leaving = await self._read(request, form)
         if "csrf" in form:
             self.csrf.check(request, form["csrf"], self.cookies.browser(request), LOGOUT_FORM)

@@ -189,8 +189,11 @@ def hidden(fields: Mapping[str, str]) -> Markup:
 
 
 def _same_again(request: Request) -> str | None:
-    """Return the address of this very page; None for a form, which is not sent twice unasked."""
+    """Return the address of this very page, or of the one a form stood on.
+
+    None where a door noted none: a form is not sent twice unasked.
+    """
     if request.method != "GET":
-        return None
+        return notes_of(request.scope).again
     query = request.scope["query_string"].decode("latin-1")
     return f"{request.scope['path']}?{query}"

@@ -15,7 +15,7 @@ from keyturn.errors import InvalidRequest
 from keyturn.logins.model import Login
 from keyturn.pages.languages import Language
 from keyturn.pages.page import Page, Pages
-from keyturn.pages.waiting import OTHER_ACCOUNT, Transactions, Waiting
+from keyturn.pages.waiting import OTHER_ACCOUNT, Transactions, Waiting, note_way_back
 from keyturn.users.accounts import Accounts
 from keyturn.web.forms import Forms, parse_form
 
@@ -60,6 +60,7 @@ class ConsentPage:
         """Answer 303 to the request, which is decided with what was said."""
         form = await self.forms.read(request)
         self.transactions.check(request, form, FORM)
+        note_way_back(request, paths.CONSENT_PAGE, form)
         try:
             waiting = await self.transactions.open(request, form)
         except RequestOver as refusal:
@@ -70,9 +71,12 @@ class ConsentPage:
         login = await self.transactions.login(request)
         # Whoever was shown the question answers it: another tab may have signed in somebody else.
         if login is not None and form.get("login") == str(login.id):
+            asked = login.user_id, waiting.client.id, waiting.asked.scopes
             if said == "agreed":
-                await self.consents.grant(login.user_id, waiting.client.id, waiting.asked.scopes)
+                await self.consents.grant(*asked)
             await self.transactions.requests.answer(waiting.pending.handle, said)
+            if said == "denied":
+                self.consents.deny(*asked)
         return self.transactions.go_on(waiting)
 
     async def _question(self, request: Request, waiting: Waiting, login: Login) -> Response:

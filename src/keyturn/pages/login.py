@@ -13,7 +13,7 @@ from keyturn.errors import InvalidCredentials, Refusal, Throttled, WeakPassword
 from keyturn.logins.model import Login, LoginRequest, StartedLogin
 from keyturn.pages.languages import Language
 from keyturn.pages.page import LANGUAGE, Page, Pages
-from keyturn.pages.waiting import OTHER_ACCOUNT, Transactions, Waiting
+from keyturn.pages.waiting import OTHER_ACCOUNT, Transactions, Waiting, note_way_back
 from keyturn.users.accounts import Accounts
 from keyturn.users.authenticate import Authenticator
 from keyturn.users.model import Authenticated
@@ -81,6 +81,7 @@ class LoginPage:
         """Answer 303 to the request with a new cookie, or the form again: 400, 403, 429."""
         form = await self.forms.read(request)
         self.transactions.check(request, form, FORM)
+        note_way_back(request, paths.LOGIN_PAGE, form)
         try:
             waiting = await self.transactions.open(request, form)
         except RequestOver as refusal:

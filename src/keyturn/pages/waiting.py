@@ -18,9 +18,10 @@ from keyturn.clients.registry import Registry
 from keyturn.logins.logins import Logins
 from keyturn.logins.model import Login
 from keyturn.pages.answers import CLIENT, Answers, hidden
+from keyturn.pages.page import LANGUAGE
 from keyturn.web.browser import BrowserCookies, Csrf
 from keyturn.web.html import Sources
-from keyturn.web.request_notes import note_client
+from keyturn.web.request_notes import note_again, note_client
 from keyturn.web.responses import see_other
 
 HANDLE: Final = "request"
@@ -111,3 +112,12 @@ class Transactions:
     def go_on(self, waiting: Waiting) -> Response:
         """Send the browser back to have the request decided again."""
         return see_other(f"{self.issuer}{paths.RESUME}?{urlencode(waiting.query)}")
+
+
+def note_way_back(request: Request, path: str, form: Mapping[str, str]) -> None:
+    """Note the page that a form of ours stood on, for the page that says it cannot be answered.
+
+    The form is not sent twice: a password belongs in no link, and in nobody's memory.
+    """
+    kept = {name: form[name] for name in (HANDLE, CLIENT, LANGUAGE) if name in form}
+    note_again(request.scope, f"{path}?{urlencode(kept)}")

@@ -31,6 +31,26 @@ TOKEN_RESULTS = (
     "server_error",
 )
 """What the token endpoint answers; a code that is missing here counts as the last one."""
+AUTHORIZATION_RESULTS = (
+    "code",
+    "login_required",
+    "consent_required",
+    "unmet_authentication_requirements",
+    "access_denied",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_target",
+    "unauthorized_client",
+    "unsupported_response_type",
+    "request_not_supported",
+    "request_uri_not_supported",
+    "unsafe_redirect",
+    "request_over",
+    "temporarily_unavailable",
+    "server_error",
+)
+"""How requests for authorization end: what the client is told, and below that, what a page tells
+the person alone. An answer that is missing here counts as the last one."""
 UNREADABLE = ("400", "408", "414", "431")
 GRANTS = ("authorization_code", "refresh_token", "client_credentials", "unsupported")
 REVOKE_REASONS = (

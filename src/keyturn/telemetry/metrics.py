@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from keyturn.telemetry.labels import (
+    AUTHORIZATION_RESULTS,
     CACHE_RESULTS,
     GRANTS,
     PURGED,
@@ -86,6 +87,16 @@ class Metrics:
             for grant in GRANTS
             for result in TOKEN_RESULTS
         }
+        self.authorizations = Bound(
+            Counter(
+                "keyturn_authorization_answers",
+                "How requests for authorization ended.",
+                ("result",),
+                registry=registry,
+            ),
+            "result",
+            AUTHORIZATION_RESULTS,
+        )
         self.refreshes = Bound(
             Counter(
                 "keyturn_refresh_rotations", "Refreshes by outcome.", ("result",), registry=registry
@@ -251,6 +262,10 @@ class Metrics:
         self.ready = Gauge("keyturn_ready", "1 while ready for traffic.", registry=registry)
         self.draining = Gauge("keyturn_draining", "1 while shutting down.", registry=registry)
         self.build = Info("keyturn_build", "Version of the server.", registry=registry)
+
+    def authorization(self, result: str) -> None:
+        """Count how a request for authorization ended; what is none of ours as the last."""
+        self.authorizations(result if result in AUTHORIZATION_RESULTS else "server_error")
 
     def token_request(self, grant: str, result: str) -> None:
         """Count one answer; grants and codes that are none of ours count as the last of each."""

@@ -20,6 +20,8 @@ class RequestNotes:
     error: str | None = None
     detail: str | None = None
     client: Client | None = None
+    again: str | None = None
+    """Where the page is found that a form stood on, should this be no moment to answer it."""
 
 
 def new_request_id() -> str:
@@ -43,3 +45,8 @@ def begin_notes(scope: MutableMapping[str, Any], notes: RequestNotes) -> None:
 def note_client(scope: MutableMapping[str, Any], client: Client) -> None:
     """Note which client a request turned out to be of: only its own pages may read the answer."""
     notes_of(scope).client = client
+
+
+def note_again(scope: MutableMapping[str, Any], address: str) -> None:
+    """Note where a person whose form cannot be answered now finds the page of it again."""
+    notes_of(scope).again = address

@@ -75,6 +75,8 @@ def test_the_first_administrator_needs_no_audience():
         ({"redirect_uris": ["https://app.example/cb"]}, "grant_types"),
         ({**CODE, "require_pkce": False}, "require_pkce"),
         ({**CODE, "response_modes": []}, "response_modes"),
+        ({**CODE, "id_token_claims": ["email"]}, "id_token_claims"),
+        ({**CODE, "scopes": ["openid"], "id_token_claims": ["sub"]}, "id_token_claims[0]"),
     ],
 )
 def test_a_public_client_is_refused_when(change, path):

@@ -150,9 +150,26 @@ CLAIMS = """{
 
 def test_the_parameter_claims_is_read():
     request = checked(claims=CLAIMS)
-    assert request.id_token_claims == ("acr", "email", "sub")
-    assert request.userinfo_claims == ("email", "name")
+    assert request.id_token_claims == ("email",)
     assert (request.essential_acr, request.hinted_subject) == ({"a", "b"}, "ada")
+
+
+@pytest.mark.parametrize(
+    ("claims", "scope", "scopes"),
+    [
+        ('{"userinfo": {"email": null}}', "openid", {"openid", "email"}),
+        ('{"userinfo": {"email_verified": {"essential": true}}}', "openid", {"openid", "email"}),
+        ('{"id_token": {"email": null}}', "openid orders.read", {"openid", "email", "orders.read"}),
+        # what the client may not have, nobody has, or no ID token is made for
+        ('{"userinfo": {"name": {"essential": true}}}', "openid", {"openid"}),
+        ('{"userinfo": {"phone_number": null, "sub": null}}', "openid", {"openid"}),
+        ('{"userinfo": {"email": null}}', "orders.read", {"orders.read"}),
+        ('{"userinfo": {"email": null}}', None, {"orders.read"}),
+        ('{"other": {"email": null}}', "openid", {"openid"}),
+    ],
+)
+def test_a_claim_asked_for_by_name_is_a_question_for_its_scope(claims, scope, scopes):
+    assert checked(claims=claims, scope=scope).scopes == scopes
 
 
 @pytest.mark.parametrize(

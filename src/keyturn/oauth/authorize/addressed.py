@@ -49,9 +49,14 @@ class Addressed:
 
     @property
     def response_mode(self) -> ResponseMode:
-        """How to answer, refusals included; `query` until something else is asked for properly."""
+        """How to answer, refusals included; `query` until something else is asked for properly.
+
+        Never by `query` to a client that is registered for `form_post` alone: leaving the
+        parameter out must not bring codes into addresses again.
+        """
+        modes = self.client.response_modes
         wanted = self.asked.single("response_mode") == "form_post"
-        return "form_post" if wanted and "form_post" in self.client.response_modes else "query"
+        return "form_post" if "query" not in modes or (wanted and "form_post" in modes) else "query"
 
     def get(self, name: str) -> str | None:
         """Return a parameter, or None."""

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from keyturn.errors import Refusal, Throttled
 from keyturn.oauth.authorize import redirect
+from keyturn.telemetry.metrics import Metrics
 from keyturn.web.request_notes import notes_of
 from keyturn.web.responses import see_other
 
@@ -64,9 +65,11 @@ class Replies:
 
     answers: Answers
     issuer: str
+    metrics: Metrics
 
     def code(self, request: Request, to: Destination, code: str) -> Response:
         """Return the answer that carries a code (RFC 6749 section 4.1.2)."""
+        self.metrics.authorization("code")
         return self._send(request, to, {"code": code})
 
     def refusal(self, request: Request, to: Destination, refusal: Refusal) -> Response:
@@ -76,6 +79,7 @@ class Replies:
         """
         if refusal.status >= OURS or isinstance(refusal, Throttled):
             raise refusal
+        self.metrics.authorization(refusal.code)
         notes = notes_of(request.scope)
         notes.error, notes.detail = refusal.code, refusal.detail
         told = {"error": refusal.code, "error_description": refusal.sentence}

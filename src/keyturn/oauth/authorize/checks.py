@@ -20,7 +20,7 @@ from keyturn.oauth.authorize import claims
 from keyturn.oauth.authorize.addressed import Addressed
 from keyturn.oauth.grants.base import addressed
 from keyturn.tokens import scope
-from keyturn.tokens.claims import OPENID, STANDARD_SCOPES
+from keyturn.tokens.claims import CLAIMS_OF, OPENID, STANDARD_SCOPES
 
 LONGEST: Final = 2048
 """Characters of a parameter. A longer one is refused: cut, it would mean something else."""
@@ -50,6 +50,9 @@ def check(
     }
     for one in CHECKS:
         members |= one(request)
+    asked = members.pop("asked_claims")
+    if OPENID in members["scopes"]:
+        members["scopes"] |= _scopes_that_show(asked, request)
     members["hinted_subject"] = _hinted_subject(request, members.pop("subject"), subject_of)
     if OPENID in members["scopes"] and issuer not in members["audiences"]:
         members["audiences"] += (issuer,)
@@ -165,7 +168,7 @@ def _claims(request: Addressed) -> Members:
     parameter = claims.parse(request.get("claims"))
     return {
         "id_token_claims": parameter.id_token,
-        "userinfo_claims": parameter.userinfo,
+        "asked_claims": parameter.asked,
         "essential_acr": parameter.essential_acr,
         "subject": parameter.subject,
     }
@@ -187,6 +190,16 @@ CHECKS: Final[tuple[Callable[[Addressed], Members], ...]] = (
     _hints,
     _claims,
 )
+
+
+def _scopes_that_show(asked: frozenset[str], request: Addressed) -> frozenset[str]:
+    """Return the scopes that show these claims, as far as the client may have them.
+
+    A person is asked about scopes and about nothing else, so a claim asked for by name is a
+    question for its scope. What the client may not have is left out and no error (section 5.5.1).
+    """
+    shown_by = {one for one, names in CLAIMS_OF.items() if asked.intersection(names)}
+    return request.client.scopes.intersection(shown_by)
 
 
 def _words(request: Addressed, name: str) -> tuple[str, ...]:

@@ -1,15 +1,20 @@
 """The parameter `claims` (OpenID Connect Core section 5.5): where a claim is wanted, and which acr.
 
-It moves claims between the ID token and userinfo; it never widens what the scopes let the client
-see, because a person is asked about scopes and about nothing else.
+A claim asked for by name is a question for the scope that shows it (`checks` puts it so), because
+a person is asked about scopes and about nothing else. Userinfo then shows it; in the ID token it
+stands when it is asked for there.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from keyturn.crypto.strict_json import parse_object
 from keyturn.errors import InvalidRequest
+from keyturn.tokens.claims import CLAIMS_OF, shown
+
+CLAIMS: Final = shown(CLAIMS_OF)
+"""Every claim about a person that there is to ask for here; others are ignored (section 5.5.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +22,9 @@ class ClaimsParameter:
     """What the parameter asks for, as far as this server understands it."""
 
     id_token: tuple[str, ...] = ()
-    userinfo: tuple[str, ...] = ()
+    """The claims about a person that the ID token shall carry."""
+    asked: frozenset[str] = frozenset()
+    """The claims about a person that are wanted at all, wherever, essential or not."""
     essential_acr: frozenset[str] = frozenset()
     subject: str | None = None
     """The one person who may be signed in (section 5.5.1)."""
@@ -33,8 +40,8 @@ def parse(text: str | None) -> ClaimsParameter:
         raise InvalidRequest("claims: not one JSON object") from None
     id_token, userinfo = _members(wanted, "id_token"), _members(wanted, "userinfo")
     return ClaimsParameter(
-        id_token=tuple(sorted(id_token)),
-        userinfo=tuple(sorted(userinfo)),
+        id_token=tuple(sorted(CLAIMS.intersection(id_token))),
+        asked=CLAIMS.intersection({*id_token, *userinfo}),
         essential_acr=_essential_acr(id_token.get("acr")),
         subject=_subject(id_token.get("sub")) or _subject(userinfo.get("sub")),
     )

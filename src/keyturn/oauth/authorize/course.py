@@ -1,4 +1,4 @@
-"""The course of a request: decided at every visit, kept while a person is needed, then answered."""
+"""The course of a request: decided at each visit, carried while a person is needed, answered."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keyturn import paths
-from keyturn.authorization_errors import RequestOver
 from keyturn.authorizations.codes import CodeGrant, Codes
 from keyturn.authorizations.consents import Consents
 from keyturn.authorizations.model import AuthorizationRequest, Pending
@@ -47,9 +46,9 @@ class Course:
         login = await self._login(request)
         step = decide(await self._visit(client, asked, login))
         if step is Step.CODE and login is not None:
-            return await self._answer(request, asked, login, proven=False)
+            return await self._answer(request, asked, login)
         browser = self.cookies.ensure(request)
-        handle = await self.requests.keep(asked, browser.value)
+        handle = await self.requests.begin(asked, browser.value)
         response = self._to_page(step, handle, client)
         self.cookies.keep(response, browser)
         return response
@@ -65,13 +64,11 @@ class Course:
         try:
             step = decide(visit)
         except Refusal as refusal:
-            await self._finish(pending)
+            await self.requests.finish(pending.handle)
             return self.replies.refusal(request, pending.request, refusal)
         if step is not Step.CODE or login is None:
             return self._to_page(step, pending.handle, client)
-        await self._finish(pending)
-        proven = pending.proven_login_id == login.id
-        return await self._answer(request, pending.request, login, proven=proven)
+        return await self._answer(request, pending.request, login, pending)
 
     async def _login(self, request: Request) -> Login | None:
         value = self.cookies.login(request)
@@ -102,20 +99,20 @@ class Course:
         query = urlencode({"request": handle, "client": client.id})
         return see_other(f"{self.replies.issuer}{PAGES[step]}?{query}")
 
-    async def _finish(self, pending: Pending) -> None:
-        # One statement, true once: whoever comes second gets no second code.
-        if not await self.requests.finish(pending.handle):
-            raise RequestOver("request: finished meanwhile")
-
     async def _answer(
-        self, request: Request, asked: AuthorizationRequest, login: Login, *, proven: bool
+        self,
+        request: Request,
+        asked: AuthorizationRequest,
+        login: Login,
+        pending: Pending | None = None,
     ) -> Response:
         grant = CodeGrant(
             request=asked,
             login=login,
             scopes=asked.scopes,
-            proven=proven,
+            proven=pending is not None and pending.proven_login_id == login.id,
             device=device_of(request),
             ip=self.address.of(request),
         )
-        return self.replies.code(request, asked, await self.codes.issue(grant))
+        finishing = None if pending is None else pending.handle
+        return self.replies.code(request, asked, await self.codes.issue(grant, finishing))

@@ -1,10 +1,11 @@
 """The doors: a request for authorization comes in, and comes back from the pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from keyturn import paths
@@ -12,13 +13,14 @@ from keyturn.authorization_errors import RequestOver, UnsafeRedirect
 from keyturn.authorizations.requests import Requests
 from keyturn.clients.redirect_uris import is_registered
 from keyturn.clients.registry import Registry
-from keyturn.errors import Refusal
+from keyturn.errors import InvalidRequest, Refusal
 from keyturn.oauth.authorize.addressed import Addressed, Asked, address
+from keyturn.oauth.authorize.answer import OURS
 from keyturn.oauth.authorize.checks import check
 from keyturn.oauth.authorize.course import Course
 from keyturn.web.browser import BrowserCookies
 from keyturn.web.forms import Forms, Pairs, parse_form, parse_pairs
-from keyturn.web.request_notes import note_client
+from keyturn.web.request_notes import note_again, note_client
 from keyturn.web.responses import see_other
 
 LONGEST_URL = 6144
@@ -38,18 +40,26 @@ class Authorize:
 
     async def get(self, request: Request) -> Response:
         """Answer a request in the URL."""
-        return await self._begin(request, parse_pairs(request.scope["query_string"]))
+        with self._counted():
+            return await self._begin(request, parse_pairs(request.scope["query_string"]))
 
     async def post(self, request: Request) -> Response:
         """Answer a request in a form (OpenID Connect Core section 3.1.2.1)."""
-        pairs = await self.forms.read_pairs(request)
-        again = urlencode(list(pairs))
-        if came_without_cookies(request, self.course.cookies) and len(again) <= LONGEST_URL:
-            return see_other(f"{self.course.replies.issuer}{paths.AUTHORIZE}?{again}")
-        return await self._begin(request, pairs)
+        with self._counted():
+            pairs = await self.forms.read_pairs(request)
+            again = urlencode(list(pairs))
+            if len(again) <= LONGEST_URL:
+                note_again(request.scope, f"{paths.AUTHORIZE}?{again}")
+                if came_without_cookies(request, self.course.cookies):
+                    return see_other(f"{self.course.replies.issuer}{paths.AUTHORIZE}?{again}")
+            return await self._begin(request, pairs)
 
     async def resume(self, request: Request) -> Response:
         """Answer a request that a page sends back here."""
+        with self._counted():
+            return await self._resume(request)
+
+    async def _resume(self, request: Request) -> Response:
         handle = parse_form(request.scope["query_string"]).get("request")
         browser = self.course.cookies.browser(request)
         if handle is None or browser is None:
@@ -65,6 +75,17 @@ class Authorize:
         note_client(request.scope, client)
         return await self.course.resume(request, client, pending)
 
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count what only a page says; what a client is told is counted where it is sent."""
+        try:
+            yield
+        except ClientDisconnect:
+            raise  # nobody is there to be answered
+        except Exception as failure:
+            self.course.replies.metrics.authorization(_result_of(failure))
+            raise
+
     async def _begin(self, request: Request, pairs: Pairs) -> Response:
         addressed = await address(Asked.of(pairs), self.registry)
         note_client(request.scope, addressed.client)
@@ -76,6 +97,15 @@ class Authorize:
     async def _proceed(self, request: Request, addressed: Addressed) -> Response:
         asked = check(addressed, self.course.replies.issuer, self.subject_of)
         return await self.course.begin(request, addressed.client, asked)
+
+
+def _result_of(failure: Exception) -> str:
+    if isinstance(failure, UnsafeRedirect):
+        return "unsafe_redirect"
+    if not isinstance(failure, Refusal):
+        return Refusal.code
+    told_apart = isinstance(failure, RequestOver) or failure.status >= OURS
+    return failure.code if told_apart else InvalidRequest.code
 
 
 def came_without_cookies(request: Request, cookies: BrowserCookies) -> bool:

@@ -73,7 +73,8 @@ class AuthorizationCodeGrant:
         if OPENID not in session.scopes:
             return None
         claims = NOTHING
-        wanted = shown(session.scopes).intersection(redeemed.id_token_claims)
+        asked = client.id_token_claims.union(redeemed.id_token_claims)
+        wanted = shown(session.scopes) & asked
         if wanted:
             try:
                 user = await self.accounts.active(session.user_id)
