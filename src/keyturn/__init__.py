@@ -14,7 +14,8 @@ The floors, top to bottom; a row imports only rows below it (import-linter says 
     logins                                 browsers signed in here: single sign-on
     sessions                               one row per sign-in; rotation is the heart
     clients | keys | revocation            registered applications, signing keys, what has ended
-    db | cache                             PostgreSQL (the only truth) and Redis (always optional)
+            | logouts                      what clients are to hear of that
+    db | cache | outgoing                  PostgreSQL (the only truth), Redis, requests to others
     crypto | telemetry                     secrets, opaque values, JOSE; metrics, logs, audit
     settings  settings_syntax              words
     errors  authorization_errors  paths  clock

@@ -22,6 +22,7 @@ from keyturn.clock import SystemClock
 from keyturn.db.listen import Listener
 from keyturn.hosted import Hosted
 from keyturn.jobs.copy_revocations import CopyRevocations, WatchRevocations
+from keyturn.jobs.deliver_logouts import MEASURE, DeliverLogouts
 from keyturn.jobs.leader import Leadership
 from keyturn.jobs.probe import Probe
 from keyturn.jobs.purge import Purge, PurgeExpired
@@ -96,7 +97,8 @@ class Background:
         leadership = Leadership(settings.postgres, parts.metrics)
         audit, flush = parts.audit, settings.audit.flush_interval
         write_audit = WriteAudit(parts.database, audit, parts.metrics, parts.clock, flush)
-        jobs = (*_key_jobs(parts, on_started), *_upkeep(parts, leadership), write_audit)
+        upkeep = (*_upkeep(parts, leadership), *_logouts(parts))
+        jobs = (*_key_jobs(parts, on_started), *upkeep, write_audit)
         return cls(Runner(jobs, leadership.resign), write_audit, parts)
 
     async def close(self) -> None:
@@ -144,6 +146,20 @@ def _upkeep(parts: Parts, leadership: Leadership) -> Sequence[Job]:
         Every("settle_step_ups", INTERVAL, step_ups.run_once),
         Probe(parts.database, cache, parts.vitals, parts.metrics),
     )
+
+
+def _logouts(parts: Parts) -> Sequence[Job]:
+    """What tells clients that sessions have ended."""
+    deliver = DeliverLogouts(
+        database=parts.database,
+        tokens=parts.logout_tokens,
+        outgoing=parts.outgoing,
+        audit=parts.audit,
+        metrics=parts.metrics,
+        clock=parts.clock,
+        settings=parts.settings.jobs,
+    )
+    return (deliver, Every("measure_logouts", MEASURE, deliver.measure))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

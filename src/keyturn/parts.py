@@ -18,6 +18,7 @@ from keyturn.keys.decision import Policy
 from keyturn.keys.keyring import Keyring
 from keyturn.keys.rotation import KeyRotation
 from keyturn.logins.logins import LoginLifetimes, Logins
+from keyturn.outgoing.client import Outgoing
 from keyturn.revocation.cache import RevocationCache
 from keyturn.revocation.revocations import Revocations
 from keyturn.sessions.end import Ending
@@ -31,6 +32,7 @@ from keyturn.telemetry.metrics import Metrics
 from keyturn.telemetry.vitals import Vitals
 from keyturn.tokens.access_token import AccessTokens
 from keyturn.tokens.id_token import IdTokens
+from keyturn.tokens.logout_token import LogoutTokens
 from keyturn.tokens.verify import AccessTokenVerifier
 from keyturn.users.accounts import Accounts
 from keyturn.users.authenticate import Authenticator
@@ -208,6 +210,16 @@ class Parts:
             lifetime=timedelta(seconds=self.settings.tokens.access_token_lifetime),
             step_up_max_age=timedelta(seconds=self.settings.sessions.step_up_max_age),
         )
+
+    @property
+    def logout_tokens(self) -> LogoutTokens:
+        """What tells a client that a session has ended."""
+        return LogoutTokens(self.keyring, self.metrics, self.clock, self.settings.issuer)
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """What calls others: made once, it reads every certificate of the system."""
+        return Outgoing.of(self.settings)
 
     @property
     def browser_cookies(self) -> BrowserCookies:

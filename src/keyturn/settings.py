@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator, model_va
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keyturn import settings_syntax as syntax
+from keyturn.settings_outgoing import OutgoingSettings
 from keyturn.settings_pages import PagesSettings
 from keyturn.settings_syntax import Section
 
@@ -183,6 +184,8 @@ class JobsSettings(Section):
     purge_interval: int = Field(300, ge=1, le=86400, description="Seconds between two purges.")
     purge_batch: int = Field(1000, ge=1, le=100_000, description="Rows one statement deletes.")
     keys_interval: int = Field(5, ge=1, le=60, description="Seconds between two looks at the keys.")
+    logout_interval: Fraction = Field(1.0, description="Seconds between two looks for logouts.")
+    logout_lifetime: Seconds = Field(86400, description="A client is told of a logout until then.")
 
 
 class AuditSettings(Section):
@@ -224,6 +227,7 @@ class Settings(BaseSettings):
     throttle: ThrottleSettings = ThrottleSettings()
     revocation: RevocationSettings = RevocationSettings()
     jobs: JobsSettings = JobsSettings()
+    outgoing: OutgoingSettings = OutgoingSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
 

@@ -3,8 +3,13 @@
 Each kind is good exactly where `GOOD` says, and refused in the door's own way everywhere else.
 """
 
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
 import pytest
 
+from keyturn.logouts.model import Delivery
+from support.api import claims_of
 from support.browserless import SPA, Browserless, forms_of, told
 from support.forging import unb64
 
@@ -30,16 +35,36 @@ async def things(api, spa):
     form = forms_of(page)["login"]
     given = await browser.tokens(spa, person, scope="openid offline_access")
     machine = await api.token("machine", grant_type="client_credentials")
+    logout_token = await logout_token_of(api, spa, given)
     return browser, {
         "access token": given["access_token"],
         "ID token": given["id_token"],
         "refresh token": given["refresh_token"],
         "machine's token": machine.json()["access_token"],
+        "logout token": logout_token,
         "code": told(await browser.authorize(spa))["code"],
         "handle of a request": form.fields["request"],
         "token of a form": form.fields["csrf"],
         **browser.cookies,
     }
+
+
+async def logout_token_of(api, client_id, given):
+    """What the client would be told of the end of this session, which goes on."""
+    said = claims_of(given["id_token"])
+    await api.operator.keyring.load()
+    delivery = Delivery(
+        session_id=UUID(said["sid"]),
+        user_id=UUID(said["sub"]),
+        client_id=client_id,
+        uri=None,
+        attempt=1,
+        claimed_at=datetime.now(UTC),
+        waited=timedelta(),
+        is_late=False,
+        is_last=False,
+    )
+    return api.operator.logout_tokens.for_delivery(delivery)
 
 
 async def at_userinfo(api, _client, _browser, token):
@@ -112,7 +137,7 @@ GOOD |= {("handle of a request", "resume")}
 @pytest.mark.parametrize("door", DOORS)
 async def test_JW_2_a_kind_is_good_at_its_own_doors_and_at_no_other(api, spa, things, door):
     browser, held = things
-    assert len(held) >= 9
+    assert len(held) >= 10
     good = {kind for kind, token in held.items() if await DOORS[door](api, spa, browser, token)}
     assert good == {kind for kind, where in GOOD if where == door}
 
@@ -121,3 +146,4 @@ async def test_JW_2_every_kind_of_jwt_has_a_type_of_its_own(things):
     _, held = things
     assert b'"typ":"at+jwt"' in types(held["access token"])
     assert b'"typ":"JWT"' in types(held["ID token"])
+    assert b'"typ":"logout+jwt"' in types(held["logout token"])

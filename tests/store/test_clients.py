@@ -36,6 +36,7 @@ EVERYTHING = {
     "require_pkce": True,
     "skip_consent": True,
     "response_modes": ("form_post",),
+    "backchannel_logout_uri": "https://app.example/logged-out",
 }
 
 

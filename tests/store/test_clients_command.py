@@ -100,17 +100,20 @@ async def test_every_option_of_add_reaches_the_client(keyturn):
         "require_pkce": True,
         "skip_consent": False,
         "response_modes": ["form_post", "query"],
+        "backchannel_logout_uri": None,
     }
     words = f"add shop --grant authorization_code --audience {API} --no-require-pkce --skip-consent"
     words += " --redirect-uri https://a.example/cb --redirect-uri http://127.0.0.1/cb"
     words += " --post-logout-redirect-uri https://a.example/ --response-mode form_post"
     words += " --scope openid --id-token-claim name --id-token-claim email"
+    words += " --backchannel-logout-uri https://a.example/logged-out"
     shop = (await keyturn.json(*words.split()))["definition"]
     assert shop["redirect_uris"] == ["http://127.0.0.1/cb", "https://a.example/cb"]
     assert shop["post_logout_redirect_uris"] == ["https://a.example/"]
     assert (shop["require_pkce"], shop["skip_consent"]) == (False, True)
     assert shop["id_token_claims"] == ["email", "name"]
     assert shop["response_modes"] == ["form_post"]
+    assert shop["backchannel_logout_uri"] == "https://a.example/logged-out"
     reader = await keyturn.json(
         "add", "reader", "--introspects", API, "--auth-method", "client_secret_post",
         "--no-rotation",

@@ -11,6 +11,7 @@ import pytest
 
 from keyturn.authorizations.codes import SQL as AUTHORIZATIONS
 from keyturn.logins.logins import SQL as LOGINS
+from keyturn.logouts.queue import SQL as LOGOUTS
 from keyturn.revocation.record import SQL as REVOCATIONS
 from keyturn.sessions.end import FIRST
 from keyturn.sessions.purge import SQL as SESSIONS
@@ -21,6 +22,7 @@ QUERIES = {
         ("sessions", SESSIONS),
         ("revocations", REVOCATIONS),
         ("logins", LOGINS),
+        ("logouts", LOGOUTS),
         ("authorizations", AUTHORIZATIONS),
     )
     for query in queries.values()
@@ -48,8 +50,12 @@ select value_hash, 'web', '', user_id, id, '{}', '{}', '{}', now(), '{}', false,
   from logins;
 insert into step_ups select id, now() from sessions;
 insert into consents (user_id, client_id, scopes) select id, 'web', '{}' from users;
+insert into clients (id, name, kind, auth_method, grant_types, scopes, audiences)
+select 'client-' || n, '', 'public', 'none', '{}', '{}', '{}' from generate_series(1, 10000) n;
+insert into logout_deliveries (session_id, client_id, user_id)
+select id, 'client-' || substr(id::text, 5, 2), user_id from sessions;
 analyze sessions, revocations, users, logins, authorization_requests, authorization_codes, consents,
-        step_ups
+        clients, logout_deliveries, step_ups
 """
 
 
@@ -90,6 +96,19 @@ async def test_a_part_of_a_sweep_looks_at_its_own_rows_only(large, name, args):
     [explained] = json.loads(row[0])
     seen = [node["Actual Rows"] for node in nodes(explained["Plan"]) if "Scan" in node["Node Type"]]
     assert max(seen) == 100, row[0]
+
+
+async def test_a_claim_looks_at_one_row_of_each_client_however_many_wait(large):
+    await large.execute(f"prepare part as {LOGOUTS['claim'].sql}")
+    async with large.transaction():
+        [row] = await large.fetch(
+            "explain (analyze, format json) execute part('{}', 16, '{10 s}', '1 day')"
+        )
+    await large.execute("deallocate part")
+    [explained] = json.loads(row[0])
+    scans = [node for node in nodes(explained["Plan"]) if "Index" in node["Node Type"]]
+    assert max(node["Actual Rows"] for node in scans) == 1, row[0]
+    assert explained["Plan"]["Actual Rows"] == 16
 
 
 def nodes(plan):

@@ -63,6 +63,7 @@ SkipConsent = Annotated[bool, typer.Option("--skip-consent", help="First party: 
 ResponseModes = Annotated[
     list[str] | None, typer.Option(help="query or form_post; repeatable; default: both.")
 ]
+LogoutUri = Annotated[str | None, typer.Option(help="Where it hears of ended sessions; https.")]
 Seconds = Annotated[int | None, typer.Option(help="Seconds.")]
 
 
@@ -91,6 +92,7 @@ def add(
     require_pkce: RequirePkce = True,
     skip_consent: SkipConsent = False,
     response_mode: ResponseModes = None,
+    backchannel_logout_uri: LogoutUri = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -104,6 +106,7 @@ def add(
         "skip_consent": skip_consent,
         **_given(name=name, auth_method=auth_method, grace=grace, idle_lifetime=idle_lifetime),
         **_given(access_token_lifetime=access_token_lifetime, absolute_lifetime=absolute_lifetime),
+        **_given(backchannel_logout_uri=backchannel_logout_uri),
         **_given(grant_types=grant, scopes=scope, audiences=audience, origins=origin),
         **_given(claims=claim, id_token_claims=id_token_claim, introspects=introspects),
         **_given(redirect_uris=redirect_uri, response_modes=response_mode),

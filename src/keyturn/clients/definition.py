@@ -24,6 +24,7 @@ Scope = Annotated[str, AfterValidator(syntax.scope)]
 Audience = Annotated[str, AfterValidator(syntax.audience)]
 Origin = Annotated[str, AfterValidator(syntax.origin)]
 RedirectUri = Annotated[str, AfterValidator(syntax.redirect_uri)]
+ServerUri = Annotated[str, AfterValidator(syntax.server_uri)]
 Flag = Annotated[bool, Field(strict=True)]
 Lifetime = Annotated[int, Field(strict=True, ge=1, le=LONGEST_LIFETIME)]
 
@@ -67,6 +68,7 @@ class ClientDefinition(BaseModel):
     require_pkce: Flag = True
     skip_consent: Flag = False
     response_modes: Annotated[tuple[ResponseMode, ...], *_Listed] = ("form_post", "query")
+    backchannel_logout_uri: ServerUri | None = None
 
     @classmethod
     def parse(cls, raw: Any, path: str = "") -> Self:
@@ -106,6 +108,7 @@ class ClientDefinition(BaseModel):
             require_pkce=client.require_pkce,
             skip_consent=client.skip_consent,
             response_modes=_sorted(client.response_modes),
+            backchannel_logout_uri=client.backchannel_logout_uri,
         )
 
 

@@ -62,6 +62,8 @@ class Client:
     skip_consent: bool = False
     """First party: whoever signs in is not asked whether it may have what it asks for."""
     response_modes: frozenset[str] = RESPONSE_MODES
+    backchannel_logout_uri: str | None = None
+    """Where it hears that a session has ended (Back-Channel Logout section 2.2)."""
     disabled_at: datetime | None = None
 
     @property
@@ -107,6 +109,7 @@ class Client:
             require_pkce=row["require_pkce"],
             skip_consent=row["skip_consent"],
             response_modes=frozenset(row["response_modes"]),
+            backchannel_logout_uri=row["backchannel_logout_uri"],
             disabled_at=row["disabled_at"],
         )
 

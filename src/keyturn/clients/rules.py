@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from keyturn.clients.definition import ClientDefinition
 from keyturn.errors import InvalidClientMetadata, Problem
+from keyturn.outgoing.destination import Destination
+from keyturn.outgoing.policy import NOTHING_PRIVATE, Policy
 from keyturn.settings import SHORTEST_LIFETIME, Settings
 
 ADMIN_SCOPES = frozenset({"keyturn.admin.read", "keyturn.admin.write"})
@@ -23,11 +25,13 @@ class Limits:
 
     issuer: str
     shortest_lifetime: int = SHORTEST_LIFETIME
+    outgoing: Policy = NOTHING_PRIVATE
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
         """Read them from the settings; development allows lifetimes down to 1 s."""
-        return cls(settings.issuer, 1 if settings.development else SHORTEST_LIFETIME)
+        shortest = 1 if settings.development else SHORTEST_LIFETIME
+        return cls(settings.issuer, shortest, Policy.of(settings))
 
 
 def complete(definition: ClientDefinition, limits: Limits, path: str = "") -> ClientDefinition:
@@ -122,6 +126,15 @@ def _id_token_claims(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
         yield Problem("id_token_claims", "go with the scope openid: without it no ID token is made")
 
 
+def _back_channel(client: ClientDefinition, limits: Limits) -> Iterator[Problem]:
+    # Said at once where the text alone shows it; a name is judged when it is called.
+    if client.backchannel_logout_uri is not None:
+        destination = Destination.parse(client.backchannel_logout_uri)
+        objection = limits.outgoing.objection(destination)
+        if objection is not None:
+            yield Problem("backchannel_logout_uri", objection)
+
+
 def _scopes(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
     ours = [scope for scope in client.scopes if scope.startswith(RESERVED)]
     if set(ours) - ADMIN_SCOPES:
@@ -154,6 +167,7 @@ RULES: tuple[Callable[[ClientDefinition, Limits], Iterator[Problem]], ...] = (
     _dpop,
     _code_flow,
     _id_token_claims,
+    _back_channel,
     _scopes,
     _audiences,
     _lifetimes,

@@ -104,6 +104,7 @@ def _columns(definition: ClientDefinition) -> tuple[Any, ...]:
         definition.skip_consent,
         definition.response_modes,
         definition.id_token_claims,
+        definition.backchannel_logout_uri,
     )
 
 

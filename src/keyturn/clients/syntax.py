@@ -8,6 +8,7 @@ import re
 from ipaddress import IPv6Address
 from urllib.parse import urlsplit
 
+from keyturn.outgoing.destination import Destination
 from keyturn.settings import LOOPBACK
 
 LONGEST_URI = 512
@@ -95,6 +96,14 @@ def redirect_uri(value: str) -> str:
         raise ValueError("names a host, and no user")
     if scheme == "http" and host not in LOOPBACK:
         raise ValueError("https; http is accepted for localhost, 127.0.0.1 and [::1] only")
+    return value
+
+
+def server_uri(value: str) -> str:
+    """Check where this server calls a client; which hosts, the rules say."""
+    if len(value) > LONGEST_URI:
+        raise ValueError(f"at most {LONGEST_URI} characters")
+    Destination.parse(value)
     return value
 
 

@@ -28,7 +28,9 @@ AT_JWT = "at+jwt"
 """`typ` of an access token (RFC 9068 section 2.1)."""
 ID_JWT = "JWT"
 """`typ` of an ID token: what strict readers of ID tokens expect, and no other kind of ours has."""
-TYPES = (AT_JWT, ID_JWT)
+LOGOUT_JWT = "logout+jwt"
+"""`typ` of a logout token (OpenID Connect Back-Channel Logout section 2.4)."""
+TYPES = (AT_JWT, ID_JWT, LOGOUT_JWT)
 
 KEY_BITS = 2048
 PUBLIC_EXPONENT = 65537

@@ -3,6 +3,7 @@
 `runner`              runs jobs until the process stops: spread out, surviving any outage
 `leader`              which process does a job that one should do: an advisory lock, held
 `copy_revocations`    the leader keeps the revocations in Redis complete; everybody watches
+`deliver_logouts`     every process tells clients of sessions that ended, as far as they answer
 `purge`               the leader deletes what has expired, in small batches
 `rotate_keys`, `reload_keyring`   the life of signing keys, and every process's knowledge of it
 `write_audit`, `probe`            the audit trail's writer; what `/health/dependencies` tells

@@ -62,6 +62,8 @@ def describe(issuer: str) -> dict[str, Any]:
         "introspection_endpoint": issuer + paths.INTROSPECT,
         "userinfo_endpoint": issuer + paths.USERINFO,
         "end_session_endpoint": issuer + paths.END_SESSION,
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],

@@ -1,8 +1,9 @@
 """Sessions end: by their holder, by their user, by an operator; with their revocations.
 
-The revocation is written in the transaction that ends the session; the caller announces the
-ended ids to the cache after the commit. Ending takes any genuine generation of a refresh token
-and never raises a verdict of reuse: a person who logs out with an old token means it.
+The revocation, and what the client is to hear, are written in the transaction that ends the
+session; the caller announces the ended ids to the cache after the commit. Ending takes any genuine
+generation of a refresh token and never raises a verdict of reuse: a person who logs out with an
+old token means it.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from keyturn.crypto.opaque import session_id_floor
 from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import Query, load_queries
 from keyturn.errors import InvalidGrant, Unavailable
+from keyturn.logouts import queue
 from keyturn.revocation import record
 from keyturn.revocation.revocations import Revocations
 from keyturn.sessions.decision import StoredSession, is_genuine
@@ -161,6 +163,7 @@ class Ending:
             row = await tx.fetch_row(query, after, SCANNED, reason, criterion)
             ended = [] if row is None else [str(one) for one in row["ended"]]
             await record.write(tx, "sid", ended)
+            await queue.write(tx, ended)
         return ended, None if row is None else row["last"]
 
 
@@ -191,14 +194,16 @@ async def end_session(tx: Statements, session_id: UUID, reason: str) -> list[End
 
 
 async def end_sessions(tx: Statements, query: Query, *args: Any) -> list[Ended]:
-    """Run an UPDATE that ends sessions, and write their revocations, in one transaction.
+    """Run an UPDATE that ends sessions, and write who is to hear of it, in one transaction.
 
     After its commit the caller tells: `Ending.tell`.
     """
     ended = [
         Ended(row["id"], row["user_id"], row["client_id"]) for row in await tx.fetch(query, *args)
     ]
-    await record.write(tx, "sid", [str(one.id) for one in ended])
+    ids = [str(one.id) for one in ended]
+    await record.write(tx, "sid", ids)
+    await queue.write(tx, ids)
     return ended
 
 

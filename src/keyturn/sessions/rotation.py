@@ -22,6 +22,7 @@ from keyturn.errors import (
     Refusal,
     Unavailable,
 )
+from keyturn.logouts import queue
 from keyturn.revocation import record
 from keyturn.revocation.revocations import Revocations
 from keyturn.sessions.decision import Case, Presented, StoredSession, decide
@@ -229,6 +230,7 @@ class Rotation:
             if ended is None:
                 raise _LostRace
             await record.write(tx, "sid", [str(session.id)])
+            await queue.write(tx, [str(session.id)])
         self.metrics.sessions_revoked("reuse")
         self.audit.record(
             AuditEvent(

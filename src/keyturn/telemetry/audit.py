@@ -25,6 +25,8 @@ EventType = Literal[
     "reauthenticated",
     "reauthentication_failed",
     "session_ended",
+    "logout_refused",
+    "logout_given_up",
     "login_started",
     "login_ended",
     "consent_granted",

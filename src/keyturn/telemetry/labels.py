@@ -74,5 +74,6 @@ PURGED = (
     "authorization_codes",
     "signing_keys",
 )
+LOGOUT_RESULTS = ("delivered", "refused", "failed", "blocked", "given_up")
 SIGN_IN_RESULTS = ("ok", "bad_credentials", "throttled", "error")
 CACHE_RESULTS = ("hit", "miss", "untrusted", "error")

@@ -13,6 +13,7 @@ from keyturn.telemetry.labels import (
     AUTHORIZATION_RESULTS,
     CACHE_RESULTS,
     GRANTS,
+    LOGOUT_RESULTS,
     PURGED,
     REFRESH_RESULTS,
     REVOKE_REASONS,
@@ -23,6 +24,7 @@ from keyturn.telemetry.labels import (
 
 HTTP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SLOW_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+LONG_BUCKETS = (0.25, 1.0, 5.0, 30.0, 300.0, 3600.0, 86400.0)
 FAST_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0)
 
 
@@ -48,6 +50,7 @@ class Metrics:
         self._http()
         self._tokens()
         self._revocation()
+        self._logouts()
         self._people()
         self._machinery()
         self._housekeeping()
@@ -151,6 +154,33 @@ class Metrics:
             "keyturn_signing_duration_seconds",
             "Time of one RS256 signature.",
             buckets=FAST_BUCKETS,
+            registry=registry,
+        )
+
+    def _logouts(self) -> None:
+        registry = self.registry
+        self.logout_deliveries = Bound(
+            Counter(
+                "keyturn_logout_deliveries",
+                "Attempts to tell a client of a logout.",
+                ("result",),
+                registry=registry,
+            ),
+            "result",
+            LOGOUT_RESULTS,
+        )
+        self.logout_delay = Histogram(
+            "keyturn_logout_delay_seconds",
+            "From the end of a session to the attempt that its client acknowledged.",
+            buckets=LONG_BUCKETS,
+            registry=registry,
+        )
+        self.logout_queue = Gauge(
+            "keyturn_logout_queue_length", "Logouts clients are to be told of.", registry=registry
+        )
+        self.logout_oldest = Gauge(
+            "keyturn_logout_queue_oldest_seconds",
+            "How long the oldest of those has waited.",
             registry=registry,
         )
 

@@ -3,6 +3,7 @@
 `scope`         RFC 6749 section 3.3: scopes read, allowed, written
 `access_token`  RFC 9068: the claims, signed last, after every decision and every commit
 `id_token`      OpenID Connect Core section 2: who signed in, for the client alone
+`logout_token`  OpenID Connect Back-Channel Logout section 2.4: a session has ended
 `claims`        which members of an account each scope shows
 `verify`        our own access tokens presented to our own endpoints (RFC 9068 section 4)
 

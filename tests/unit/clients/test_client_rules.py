@@ -5,6 +5,7 @@ import pytest
 from keyturn.clients.definition import ClientDefinition
 from keyturn.clients.rules import Limits, complete
 from keyturn.errors import InvalidClientMetadata
+from keyturn.outgoing.policy import Policy
 
 LIMITS = Limits("https://id.example")
 PUBLIC = {
@@ -77,6 +78,9 @@ def test_the_first_administrator_needs_no_audience():
         ({**CODE, "response_modes": []}, "response_modes"),
         ({**CODE, "id_token_claims": ["email"]}, "id_token_claims"),
         ({**CODE, "scopes": ["openid"], "id_token_claims": ["sub"]}, "id_token_claims[0]"),
+        ({"backchannel_logout_uri": "http://app.example/x"}, "backchannel_logout_uri"),
+        ({"backchannel_logout_uri": "https://localhost/x"}, "backchannel_logout_uri"),
+        ({"backchannel_logout_uri": "https://10.0.0.1/x"}, "backchannel_logout_uri"),
     ],
 )
 def test_a_public_client_is_refused_when(change, path):
@@ -112,6 +116,13 @@ def test_development_allows_lifetimes_of_a_second():
     assert completed(limits, **PUBLIC, idle_lifetime=1).idle_lifetime == 1
 
 
+def test_an_operator_s_list_allows_a_client_s_private_address():
+    listed = Limits("https://id.example", outgoing=Policy(frozenset({"10.0.0.1:8443"})))
+    uri = "https://10.0.0.1:8443/x"
+    assert completed(listed, **PUBLIC, backchannel_logout_uri=uri).backchannel_logout_uri == uri
+    assert problems(**PUBLIC, backchannel_logout_uri=uri) == ["backchannel_logout_uri"]
+
+
 def test_every_rule_that_is_broken_is_named():
     broken = {**PUBLIC, "rotation": False, "audiences": [], "idle_lifetime": 1}
     assert problems(**broken) == ["audiences", "rotation", "idle_lifetime"]
@@ -134,6 +145,8 @@ def test_every_rule_that_is_broken_is_named():
         ({"redirect_uris": ["https://a.example/*"]}, "redirect_uris[0]"),
         ({"post_logout_redirect_uris": ["javascript:x"]}, "post_logout_redirect_uris[0]"),
         ({"response_modes": ["fragment"]}, "response_modes[0]"),
+        ({"backchannel_logout_uri": "https://app.example/#x"}, "backchannel_logout_uri"),
+        ({"backchannel_logout_uri": f"https://app.example/{'x' * 512}"}, "backchannel_logout_uri"),
         ({"require_pkce": "no"}, "require_pkce"),
         ({"skip_consent": 1}, "skip_consent"),
         ({"claims": ["password_hash"]}, "claims[0]"),
