@@ -87,8 +87,12 @@ async def test_WB_8_without_state_there_is_none_in_the_redirect(browser, signed_
 )
 async def test_WB_8_an_address_that_is_not_registered_is_never_gone_to(rp, browser, signed_in, uri):
     sent = {"id_token_hint": signed_in["id_token"], "post_logout_redirect_uri": uri, "state": "s"}
-    assert is_farewell(await browser.open(LOGOUT, sent))
+    page = await browser.open(LOGOUT, sent)
+    assert is_question(page)
+    assert "code" in told(await browser.authorize(rp, prompt="none"))
+    assert is_farewell(await browser.submit(page, "logout", "sign-out"))
     assert await is_signed_out(browser, rp)
+    assert is_farewell(await browser.open(LOGOUT, sent))
 
 
 @pytest.mark.parametrize("sent", [{}, {"state": "s"}, {"post_logout_redirect_uri": GOODBYE}])

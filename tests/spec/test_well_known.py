@@ -163,8 +163,8 @@ async def test_KY_6_both_documents_agree_and_stay_below_the_issuer(browser):
     }
 
 
-async def test_oidcc_discovery_endpoint_verification(browser):
-    """What the Config OP plan demands of the document."""
+async def test_the_document_names_what_there_is_and_nothing_else(browser):
+    """What the Config OP plan demands besides stands in `conformance/test_config.py`."""
     document = (await browser.get(paths.OPENID_CONFIGURATION)).json()
     assert document["response_types_supported"] == ["code"]
     assert document["response_modes_supported"] == ["query", "form_post"]
@@ -176,6 +176,8 @@ async def test_oidcc_discovery_endpoint_verification(browser):
     assert {"openid", "profile", "email", "offline_access"} == set(document["scopes_supported"])
     assert {"sub", "iss", "auth_time", "name", "email"} <= set(document["claims_supported"])
     assert set(document["ui_locales_supported"]) == set(Languages.load().known)
+    assert document["display_values_supported"] == ["page"]
+    assert document["claim_types_supported"] == ["normal"]
     assert "none" not in document["introspection_endpoint_auth_methods_supported"]
 
 
@@ -192,8 +194,11 @@ async def test_oidcc_discovery_endpoint_verification(browser):
         ({"id_token_signing_alg_values_supported": ["none"]}, "RS256"),
         ({"token_endpoint_auth_methods_supported": ["private_key_jwt"]}, "is required"),
         ({"issuer": "https://id.example?x"}, "query"),
+        ({"display_values_supported": ["window"]}, "display_values_supported"),
+        ({"claim_types_supported": ["odd"]}, "claim_types_supported"),
+        ({"claims_parameter_supported": "yes"}, "claims_parameter_supported"),
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_metadata_that_breaks_the_rules_stops_the_start(change, reason):
     with pytest.raises(ValueError, match=reason):

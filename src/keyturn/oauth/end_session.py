@@ -52,7 +52,13 @@ class Leaving:
         return uri if state is None else with_parameters(uri, [("state", state)])
 
     def concerns(self, login: Login) -> bool:
-        """Whether the application has shown that it means who is signed in."""
+        """Whether the application has shown that it means who is signed in.
+
+        It has not while it names an address that is none of its own: somebody else may have
+        built that link (RP-Initiated Logout section 4).
+        """
+        if "post_logout_redirect_uri" in self.parameters and self.target is None:
+            return False
         return self.hint is not None and self.hint.sub == str(login.user_id)
 
 

@@ -26,6 +26,8 @@ CLAIMS = (
     *sorted(shown(STANDARD_SCOPES)),
 )
 LOCALES = ("en", "de")
+DISPLAYS = ("page",)
+"""Every `display` is answered, and by this one."""
 CONFIDENTIAL = ("client_secret_basic", "client_secret_post")
 ANY_CLIENT = ("none", *CONFIDENTIAL)
 
@@ -74,6 +76,8 @@ def describe(issuer: str) -> dict[str, Any]:
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "acr_values_supported": sorted(REACHABLE),
         "prompt_values_supported": sorted(PROMPTS),
+        "display_values_supported": list(DISPLAYS),
+        "claim_types_supported": ["normal"],
         "claims_supported": list(CLAIMS),
         "claims_parameter_supported": True,
         "request_parameter_supported": False,
