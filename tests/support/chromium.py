@@ -90,6 +90,7 @@ class Tab:
 
     _connection: Connection
     _session: str
+    _context: Mapping[str, str]
     _loaded: asyncio.Event = field(default_factory=asyncio.Event)
     complaints: list[str] = field(default_factory=list)
     """What the browser refused or failed at: violations of a policy among them."""
@@ -179,20 +180,30 @@ class Chromium:
     connection: Connection
 
     @asynccontextmanager
-    async def tab(self) -> AsyncIterator[Tab]:
-        """Open a tab with a jar of its own, gone at the end of the block."""
+    async def tab(self, beside: Tab | None = None) -> AsyncIterator[Tab]:
+        """Open a tab with a jar and stores of its own, or with those of the tab `beside` it.
+
+        It is gone at the end of the block; so are those beside it when it was the first.
+        """
         call = self.connection.call
-        context = await call("Target.createBrowserContext", {"disposeOnDetach": True})
+        context = (
+            await call("Target.createBrowserContext", {"disposeOnDetach": True})
+            if beside is None
+            else beside._context
+        )
         made = await call("Target.createTarget", {"url": "about:blank", **context})
         attaching = {"targetId": made["targetId"], "flatten": True}
         session = (await call("Target.attachToTarget", attaching))["sessionId"]
-        tab = self.connection.tabs[session] = Tab(self.connection, session)
+        tab = self.connection.tabs[session] = Tab(self.connection, session, context)
         for domain in ("Page", "Runtime", "Log", "Network"):
             await tab.call(f"{domain}.enable")
         try:
             yield tab
         finally:
-            await call("Target.disposeBrowserContext", context)
+            if beside is None:
+                await call("Target.disposeBrowserContext", context)
+            else:
+                await call("Target.closeTarget", made)
 
 
 @asynccontextmanager

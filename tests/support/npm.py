@@ -1,0 +1,51 @@
+"""What npm installs for the tests: exactly the packages of `tests/interop/npm/package-lock.json`.
+
+They go to `node_modules` beside the lock file, which git ignores, and stay there until the lock
+file changes. Where they cannot be had, whoever needs them is skipped, and the reason is printed.
+"""
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "interop/npm"
+PATIENCE = 120
+OLDEST_NODE = 20
+DEFECTS = ("EUSAGE", "EINTEGRITY")
+
+
+def packages() -> Path:
+    """Return the folder of the installed packages; skips the caller without them."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm is None or node is None:
+        pytest.skip("no Node.js with npm is installed")
+    told = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(told.removeprefix("v").split(".")[0]) < OLDEST_NODE:
+        pytest.skip(f"Node.js {told.strip()} is older than {OLDEST_NODE}")
+    with (FOLDER / "package.json").open() as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        return _installed(npm)
+
+
+def _installed(npm: str) -> Path:
+    folder = FOLDER / "node_modules"
+    stamp = folder / ".installed"
+    wanted = hashlib.sha256((FOLDER / "package-lock.json").read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return folder
+    try:
+        got = subprocess.run(
+            [npm, "ci"], cwd=FOLDER, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm ci: no answer in {PATIENCE} s")
+    if got.returncode:
+        said = f"npm ci: {' '.join(got.stderr.split())[:300]}"
+        # A lock file that contradicts itself or what is published is a defect, not an absence.
+        (pytest.fail if any(one in said for one in DEFECTS) else pytest.skip)(said)
+    stamp.write_text(wanted)
+    return folder
