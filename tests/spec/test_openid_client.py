@@ -1,7 +1,7 @@
 """An unmodified OpenID Connect client: Authlib's, as its users set it up, against a real issuer.
 
-Discovery, code with PKCE, the ID token validated by the library, userinfo, refresh, revocation and
-logout; nothing is told to it but the address of the metadata and its own credentials.
+Discovery, code with PKCE, the ID token validated by the library, userinfo, refresh, introspection,
+revocation and logout; nothing is told to it but the address of the metadata and its own credentials.
 """
 
 import socket
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from support import replicas
 from support.api import api_of
 from support.browserless import CALLBACK, GOODBYE, SITE, SPA, Browserless, told
+from support.replicas import AUDIENCE
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +87,8 @@ async def test_the_library_signs_a_person_in_and_validates_what_it_gets(served, 
     assert again["userinfo"]["auth_time"] == identity["auth_time"]
 
 
-async def test_the_library_refreshes_revokes_and_signs_out(served):
-    client_id, person = await served.client(SITE), await served.person()
+async def test_the_library_refreshes_introspects_revokes_and_signs_out(served):
+    client_id, person = await served.client(SITE, introspects=[AUDIENCE]), await served.person()
     app, browser = library(served, client_id), Browserless(served)
     token = await signed_in(served, app, person, browser)
     metadata = await app.load_server_metadata()
@@ -98,10 +99,15 @@ async def test_the_library_refreshes_revokes_and_signs_out(served):
         )
         identity = await app.parse_id_token(fresh, nonce=None)
         assert identity["sub"] == str(person.id)
+        url = metadata["introspection_endpoint"]
+        told_by_us = (await session.introspect_token(url, token=fresh["access_token"])).json()
+        assert (told_by_us["active"], told_by_us["sub"]) == (True, str(person.id))
         done = await session.revoke_token(
             metadata["revocation_endpoint"], token=fresh["refresh_token"]
         )
         assert done.status_code == 200
+        told_by_us = (await session.introspect_token(url, token=fresh["access_token"])).json()
+        assert told_by_us == {"active": False}
         with pytest.raises(OAuthError, match="invalid_grant"):
             await session.refresh_token(
                 metadata["token_endpoint"], refresh_token=fresh["refresh_token"]

@@ -1,0 +1,44 @@
+"""What programs that insist on TLS stand on: a real server where its issuer says, behind a proxy."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import httpx2
+import pytest
+
+from support import replicas
+from support.api import Api, api_of
+from support.servers import Databases
+from support.tls_front import TlsFront, tls_front
+
+Served = tuple[Api, TlsFront]
+"""A server, and what stands in front of it."""
+
+
+@pytest.fixture(scope="session")
+def serve_behind_tls(
+    databases: Databases, shared_redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., AbstractAsyncContextManager[Served]]:
+    """Serve with these settings until the end of the block."""
+
+    @asynccontextmanager
+    async def serve(**settings: str) -> AsyncIterator[Served]:
+        folder = tmp_path_factory.mktemp("tls")
+        async with tls_front(folder) as front, databases.fresh() as url:
+            changes = {"issuer": front.origin, **replicas.GENEROUS, **settings}
+            environ = replicas.settings(url, shared_redis_url, **changes)
+            with replicas.replicas(environ) as started:
+                front.target = httpx2.URL(started[0].url).port or 0
+                async with api_of(environ, started) as api:
+                    yield api, front
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+async def behind_tls(
+    serve_behind_tls: Callable[..., AbstractAsyncContextManager[Served]],
+) -> AsyncIterator[Served]:
+    """The server of whoever needs no settings of its own."""
+    async with serve_behind_tls() as served:
+        yield served
