@@ -20,6 +20,16 @@ class RequestOver(Refusal):
     code = "request_over"
     status = 400
     sentence = "This sign-in is over or has expired. Go back to the application and start again."
+    client_id: str | None = None
+    """Which application the way back leads to, as the page that was left open named it."""
+    signed_in: bool = False
+    """Whether somebody is signed in, and need not start again for that."""
+
+    def __init__(
+        self, detail: str = "", *, client_id: str | None = None, signed_in: bool = False
+    ) -> None:
+        super().__init__(detail)
+        self.client_id, self.signed_in = client_id, signed_in
 
 
 class ForgedForm(Refusal):

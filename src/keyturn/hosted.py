@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from keyturn import paths
+from keyturn.pages.account import AccountPage
 from keyturn.pages.answers import Answers
 from keyturn.pages.consent import ConsentPage
 from keyturn.pages.languages import Languages
@@ -19,6 +20,7 @@ from keyturn.pages.signed_out import SignedOutPage
 from keyturn.pages.stylesheet import Stylesheet
 from keyturn.pages.waiting import Transactions
 from keyturn.parts import Parts
+from keyturn.sessions.active import ActiveSessions
 from keyturn.web.body import BodyLimits
 from keyturn.web.forms import Forms
 from keyturn.web.html import Html
@@ -58,7 +60,6 @@ class Hosted:
             logins=parts.logins,
             cookies=parts.browser_cookies,
             csrf=parts.csrf,
-            answers=self.answers,
             issuer=settings.issuer,
         )
         login = LoginPage(
@@ -71,9 +72,19 @@ class Hosted:
             remembered_lifetime=settings.logins.remembered_lifetime,
         )
         consent = ConsentPage(self.pages, transactions, forms, parts.consents, parts.accounts)
+        account = AccountPage(
+            pages=self.pages,
+            transactions=transactions,
+            forms=forms,
+            active=ActiveSessions(parts.database),
+            ending=parts.ending,
+            accounts=parts.accounts,
+            consents=parts.consents,
+        )
         return (
             by_link_and_form(paths.LOGIN_PAGE, login.get, login.post),
             by_link_and_form(paths.CONSENT_PAGE, consent.get, consent.post),
+            by_link_and_form(paths.ACCOUNT_PAGE, account.get, account.post),
             Route(paths.SIGNED_OUT, SignedOutPage(transactions, self.answers).get),
             Route(paths.STATIC, self.pages.stylesheet.get),
         )

@@ -14,6 +14,7 @@ END_SESSION = "/oauth2/logout"
 
 LOGIN_PAGE = "/login"
 CONSENT_PAGE = "/consent"
+ACCOUNT_PAGE = "/account"
 SIGNED_OUT = "/logout"
 STATIC = "/static/{name}"
 

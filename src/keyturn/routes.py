@@ -153,7 +153,7 @@ def browser_routes(parts: Parts, answers: Answers) -> Sequence[Route]:
         logins=parts.logins,
         cookies=cookies,
         csrf=parts.csrf,
-        answers=answers,
+        farewells=answers,
         issuer=settings.issuer,
     )
     return (

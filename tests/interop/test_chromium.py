@@ -8,18 +8,23 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.starlette_client import OAuth
+from starlette.requests import Request
 
 from support import replicas
 from support.api import PASSWORD, Api, api_of
-from support.chromium import Chromium, Tab, chromium, installed
-from support.visitor import WEB, authorization
+from support.chromium import PATIENCE, Chromium, Tab, chromium, installed
+from support.visitor import VERIFIER, WEB, authorization
 
 pytestmark = [
     pytest.mark.browser,
@@ -27,10 +32,29 @@ pytestmark = [
 ]
 
 LOOKS = {
-    "light": {"width": 1000},
-    "dark": {"width": 1000, "dark": True},
-    "320": {"width": 320},
+    "light": ("en", {"width": 1000}),
+    "dark": ("de", {"width": 1000, "dark": True}),
+    "320": ("en", {"width": 320}),
+    "320-german": ("de", {"width": 320, "dark": True}),
 }
+LONG_NAME = "Kundenportal der Stadtwerke Oberunterhausen-Niederoberdorf"
+MANY = [
+    *WEB["scopes"],
+    "orders.write",
+    "invoices.read",
+    "https://api.example.com/auth/calendar.events.readonly",
+]
+DEVICES = {
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+    " Version/19.1 Mobile/15E148 Safari/604.1": "2001:db8:1234:5678:9abc:def0:1234:5678",
+    "orders-sync/4.11.0-beta.3+build.20261125 (warehouse-terminal-with-a-very-long-name; arm64)": None,
+    None: "203.0.113.77",
+}
+MOST_BYTES = 30_000
+WEIGHT = """
+[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+.reduce((sum, one) => sum + one.decodedBodySize, 0)
+"""
 AXE = "axe-core@4"
 NPM_PATIENCE = 60
 LEAST_TARGET = 24
@@ -98,11 +122,44 @@ class App:
         """Return the address it sends browsers to."""
         return self.site.issuer + authorization(self.client, redirect_uri=self.callback, **asked)
 
+    def library(self) -> Any:
+        """Return Authlib's client, set up by the book: the application's own."""
+        return OAuth().register(
+            "keyturn",
+            client_id=self.client,
+            client_secret=self.site.secrets[self.client],
+            server_metadata_url=f"{self.site.issuer}/.well-known/openid-configuration",
+            client_kwargs={"scope": "openid email", "code_challenge_method": "S256"},
+        )
+
+    async def refreshed(self, library: Any, token: dict[str, Any]) -> dict[str, Any]:
+        """Refresh as the application does. Raises `OAuthError`."""
+        metadata = await library.load_server_metadata()
+        async with library._get_oauth_client(**metadata) as session:
+            session.token = token
+            fresh = await session.refresh_token(
+                metadata["token_endpoint"], refresh_token=token["refresh_token"]
+            )
+        return {**token, **fresh}
+
+
+def asgi_request(session: dict[str, Any], brought: Any = None) -> Request:
+    """Return the request of a browser at the application, whose form has been read already."""
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/callback",
+        "headers": [],
+        "query_string": urlencode(brought or {}, doseq=True).encode(),
+        "session": session,
+    }
+    return Request(scope)
+
 
 @pytest.fixture(scope="module")
 async def app(site) -> AsyncIterator[App]:
     async with application() as callback:
-        raw = {**WEB, "redirect_uris": [callback], "kind": "confidential"}
+        raw = {**WEB, "scopes": MANY, "redirect_uris": [callback], "kind": "confidential"}
         yield App(site, await site.client(raw), callback)
 
 
@@ -151,68 +208,140 @@ async def type_in(tab, person, password=PASSWORD):
     await tab.type("password", password)
 
 
-async def pages(app, tab):
-    """Walk through every page there is and yield the name of each."""
+async def becomes(tab, expression, wanted):
+    """Wait until an expression is what is wanted."""
+    deadline = time.monotonic() + PATIENCE
+    while (found := await tab.evaluate(expression)) != wanted:
+        assert time.monotonic() < deadline, f"{expression} is {found!r}"
+        await asyncio.sleep(0.02)
+
+
+async def redeem(app, tab):
+    """Redeem, as the application, the code that the browser has brought there."""
+    code = parse_qs(urlsplit(await tab.address()).query)["code"][0]
+    answer = await app.site.token(
+        app.client,
+        grant_type="authorization_code",
+        code=code,
+        redirect_uri=app.callback,
+        code_verifier=VERIFIER,
+    )
+    assert answer.status_code == 200, answer.text
+
+
+async def signed_in_elsewhere(app, person):
+    """Sign somebody in on other devices, some of them odd; return the session of one."""
+    other = await app.site.client({**WEB, "redirect_uris": [app.callback], "name": LONG_NAME})
+    await app.site.operator.consents.grant(person.id, other, frozenset(MANY))
+    for device, ip in DEVICES.items():
+        seeded = await app.site.seed(other, person, device=device, ip=ip)
+    return str(seeded.session_id)
+
+
+async def pages(app, tab, language):
+    """Walk through every page there is, in a language, and yield the name of each."""
     site = app.site
     person = await site.person()
-    await tab.open(app.asks())
+    await tab.open(f"{site.issuer}/logout?lang={language}")
+    yield "nobody-signed-in"
+    await tab.open(f"{site.issuer}/account")
+    yield "login-account"
+    await tab.open(app.asks(scope=" ".join(MANY)))
     yield "login"
     await type_in(tab, person, "wrong password")
     await tab.press("sign-in")
+    await becomes(tab, "document.activeElement.id", "problem")
     yield "login-wrong"
     await type_in(tab, person)
     await tab.press("sign-in")
     yield "consent"
+    await tab.open(f"{site.issuer}/account")
+    yield "account-empty"
+    await tab.open(app.asks())
+    await tab.press("allow")
+    await redeem(app, tab)
+    await tab.open(app.asks(scope="openid offline_access"))
+    await tab.press("allow")
+    await redeem(app, tab)
+    elsewhere = await signed_in_elsewhere(app, person)
+    await tab.open(f"{site.issuer}/account")
+    yield "account"
+    await tab.press(f"end-{elsewhere}")
+    yield "account-done"
     await tab.open(f"{site.issuer}/oauth2/authorize?client_id=nobody")
     yield "error"
     await tab.open(f"{site.issuer}/login?request=none&client={app.client}")
     yield "signed-in-already"
-    await tab.open(f"{site.issuer}/logout?lang=de")
-    yield "confirm-logout-de"
+    await tab.open(f"{site.issuer}/logout")
+    yield "confirm-logout"
     await tab.press("sign-out")
-    yield "signed-out-de"
-    await tab.open(app.asks())
-    yield "login-de"
+    yield "signed-out"
     await tab.scripts(on=False)
-    await tab.open(app.asks(response_mode="form_post"))
+    await tab.open(app.asks(response_mode="form_post", prompt="consent"))
     await type_in(tab, person)
     await tab.press("sign-in")
     await tab.press("allow")
     await tab.scripts(on=True)
-    yield "form-post-de"
+    yield "form-post"
+
+
+async def answer_of(app, tab, mode, *, scripts):
+    """Return what the browser brings to the application, in the address or in a form."""
+    if mode == "query":
+        return parse_qs(urlsplit(await tab.address()).query)
+    if not scripts:
+        await tab.press("continue")
+    arrived = f"location.href === '{app.callback}' && document.readyState === 'complete'"
+    await becomes(tab, arrived, wanted=True)
+    return parse_qs(await tab.evaluate("document.getElementById('posted').textContent"))
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
 @pytest.mark.parametrize("mode", ["query", "form_post"])
-async def test_a_person_signs_in_consents_and_comes_back_to_the_application(
-    app, tab, scripts, mode
-):
-    site, callback = app.site, app.callback
-    person = await site.person()
+async def test_a_person_signs_in_consents_sees_the_session_and_ends_it(app, tab, scripts, mode):
+    site, person, session = app.site, await app.site.person(), {}
+    library = app.library()
     await tab.scripts(on=scripts)
-    await tab.open(app.asks(response_mode=mode, state="s-1"))
+    asked = await library.authorize_redirect(
+        asgi_request(session), app.callback, response_mode=mode
+    )
+    await tab.open(asked.headers["location"])
+    await type_in(tab, person, "wrong password")
+    await tab.press("sign-in")
+    # The browser looks for what wants the focus when it first draws the page.
+    await becomes(tab, "document.activeElement.id", "problem")
     await type_in(tab, person)
     await tab.press("sign-in")
     assert person.email in await tab.evaluate("document.body.innerText")
     await tab.press("allow")
-    if mode == "form_post":
-        if not scripts:
-            await tab.press("continue")
-        while not (await tab.address()).startswith(callback):
-            await asyncio.sleep(0.02)
-        answer = parse_qs(await tab.evaluate("document.getElementById('posted').textContent"))
-    else:
-        answer = parse_qs(urlsplit(await tab.address()).query)
-    assert (await tab.address()).startswith(callback)
-    assert set(answer) == {"code", "state", "iss"}
-    assert answer["state"] == ["s-1"]
-    assert [one for one in tab.complaints if "favicon" not in one and "404" not in one] == []
+    brought = await answer_of(app, tab, mode, scripts=scripts)
+    assert set(brought) == {"code", "state", "iss"}
+    token = await library.authorize_access_token(asgi_request(session, brought))
+    assert token["userinfo"]["sub"] == str(person.id)
+    token = await app.refreshed(library, token)
+
+    await tab.open(f"{site.issuer}/account")
+    session_id = token["userinfo"]["sid"]
+    row = f"document.getElementById('end-{session_id}')"
+    seen = await tab.evaluate(f"{row}.closest('li').innerText")
+    assert "Orders & Co" in seen
+    assert "this browser" in seen
+    assert "Chrome on Linux" in seen
+    await tab.press(f"end-{session_id}")
+    assert await tab.evaluate("document.getElementById('done').innerText")
+    assert await tab.evaluate(row) is None
+    with pytest.raises(OAuthError, match="invalid_grant"):
+        await app.refreshed(library, token)
+    assert [
+        one for one in tab.complaints if "favicon" not in one and "status of 4" not in one
+    ] == []
 
 
 @pytest.mark.parametrize("look", LOOKS)
 async def test_every_page_fits_and_can_be_operated(app, tab, look, pictures):
-    await tab.look(**LOOKS[look])
-    async for name in pages(app, tab):
+    language, screen = LOOKS[look]
+    await tab.look(**screen)
+    async for name in pages(app, tab, language):
         await tab.picture(pictures / f"{name}-{look}.png")
         wide = await tab.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, f"{name} scrolls sideways"
@@ -224,13 +353,15 @@ async def test_every_page_fits_and_can_be_operated(app, tab, look, pictures):
         )
         assert small == [], f"{name}: targets that are too small"
         assert await tab.evaluate("document.styleSheets.length") == 1
+        assert await tab.evaluate(WEIGHT) < MOST_BYTES, f"{name} is too heavy"
     assert [one for one in tab.complaints if "status of 4" not in one] == []
 
 
 @pytest.mark.parametrize("look", LOOKS)
 async def test_axe_finds_no_violation_on_any_page(app, tab, look, axe):
-    await tab.look(**LOOKS[look])
-    async for name in pages(app, tab):
+    language, screen = LOOKS[look]
+    await tab.look(**screen)
+    async for name in pages(app, tab, language):
         await tab.evaluate(axe)
         found = await tab.evaluate(
             "axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html)]))"

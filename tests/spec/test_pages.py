@@ -154,7 +154,7 @@ async def test_WB_3_a_handle_is_random_and_one_that_was_never_given_is_a_page_no
         handles.add(form_of(await visitor.ask(trusted), "login").fields["request"])
     assert len(handles) == 3
     assert all(len(one) >= 43 for one in handles)
-    for forged in ("", "1", "0" * 43, "x" * 5000, "../../etc", next(iter(handles))[:-1]):
+    for forged in ("1", "0" * 43, "x" * 5000, "../../etc", next(iter(handles))[:-1]):
         answer = await visitor.get("/login?" + urlencode({"request": forged}))
         assert answer.status_code == 400
         assert is_page(answer)
@@ -235,6 +235,9 @@ async def test_WB_5_WB_12_every_page_carries_every_header(client, visitor, perso
     assert is_page(await visitor.get("/logout"))
     assert is_page(await Visitor(visitor.api).get("/logout"))
     assert is_page(await visitor.get("/login"))
+    assert is_page(await visitor.get("/account"))
+    assert is_page(await Visitor(visitor.api).get("/account"))
+    assert is_page(await visitor.once("POST", "/account", {"do": "end-all"}, OWN_FORM))
     assert is_page(await visitor.get("/consent?request=none"))
     assert is_page(await visitor.get("/oauth2/authorize?client_id=nobody"))
     assert is_page(await visitor.get("/oauth2/authorize/resume?request=none"))

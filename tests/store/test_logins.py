@@ -130,6 +130,43 @@ async def test_closing_an_account_ends_its_logins_and_no_older_proof_starts_one(
         await here.sign_in_with(proof)
 
 
+async def test_logging_out_elsewhere_leaves_this_login_its_sessions_and_what_they_may_become(here):
+    mine, elsewhere = await here.sign_in(), await here.sign_in()
+    kept, offline = [
+        (await here.redeem(await here.code(mine, scopes=scopes))).started.session.id
+        for scopes in (REQUEST.scopes, REQUEST.scopes | {OFFLINE})
+    ]
+    there = (await here.redeem(await here.code(elsewhere))).started.session.id
+    ties = await here.logins.ties(here.user_id)
+    assert {one: ties[one].login_id for one in (kept, offline, there)} == {
+        kept: mine.login.id,
+        offline: mine.login.id,
+        there: elsewhere.login.id,
+    }
+    assert [ties[one].offline for one in (kept, offline)] == [False, True]
+    pending = await here.code(elsewhere)
+    assert await here.parts.accounts.logout_elsewhere(mine.login) == 1
+    assert await here.logins.find(mine.value) is not None
+    assert await here.logins.find(elsewhere.value) is None
+    assert [await here.ended_by(one) for one in (kept, offline)] == [None, None]
+    assert await here.ended_by(there) == "logout_all"
+    assert "login" in await here.refused(pending)
+    await here.redeem(await here.code(mine))
+    assert here.audited("logout_all") == ["logout_all"]
+
+
+async def test_of_two_browsers_that_log_each_other_out_one_goes_on(here):
+    started = [await here.sign_in() for _ in range(2)]
+    sessions = [(await here.redeem(await here.code(one))).started.session.id for one in started]
+    ended = await asyncio.gather(
+        *(here.parts.accounts.logout_elsewhere(one.login) for one in started)
+    )
+    assert sorted(ended) == [0, 1], "whoever was logged out first logs nobody out"
+    alive = [await here.logins.find(one.value) is not None for one in started]
+    assert alive == [await here.ended_by(one) is None for one in sessions]
+    assert alive.count(True) == 1
+
+
 async def test_a_login_that_ended_is_not_proven_again(here):
     started = await here.sign_in()
     await here.logins.end(started.login.id, "browser_logout")

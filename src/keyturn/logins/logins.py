@@ -6,6 +6,7 @@ Closing an account ends its logins after it has moved `valid_after`; a login sta
 the account open. Whichever comes second sees the other.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
@@ -15,8 +16,8 @@ from keyturn.crypto import opaque
 from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import load_queries
 from keyturn.errors import InvalidCredentials
-from keyturn.logins.model import Login, LoginRequest, StartedLogin
-from keyturn.sessions.end import Ended, Ending, end_sessions_of_login
+from keyturn.logins.model import Login, LoginRequest, StartedLogin, Tie
+from keyturn.sessions.end import Ended, Ending, end_sessions, end_sessions_of_login
 from keyturn.settings import LoginsSettings
 from keyturn.telemetry.audit import Audit, AuditEvent
 
@@ -116,14 +117,23 @@ class Logins:
                 raise InvalidCredentials("login: ended while the password was checked")
         return StartedLogin(Login.from_row(row), value)
 
-    async def end(self, login_id: UUID, reason: str) -> None:
-        """End a login and its sessions without `offline_access`; again changes nothing.
+    async def end(self, login_id: UUID, reason: str) -> tuple[Ended, ...]:
+        """End a login and its sessions without `offline_access`; return those.
 
-        Raises `Unavailable`.
+        Again, it changes nothing and returns none. Raises `Unavailable`.
         """
         async with self.database.transaction() as tx:
             ended = await _end(tx, login_id, reason)
         await self._tell(ended, reason)
+        return () if ended is None else ended.sessions
+
+    async def ties(self, user_id: UUID) -> Mapping[UUID, Tie]:
+        """Return, by session, which login it hangs on. Raises `Unavailable`.
+
+        A session that is missing hangs on none: it began in an app of its own.
+        """
+        rows = await self.database.fetch(SQL["ties_of_user"], user_id)
+        return {row["id"]: Tie.from_row(row) for row in rows}
 
     async def _insert(self, tx: Statements, request: LoginRequest, value: str) -> Login:
         absolute, idle = self.lifetimes.choose(remembered=request.remembered)
@@ -153,14 +163,28 @@ class Logins:
         await self.ending.tell(ended.sessions, reason)
 
 
-async def end_logins_of_user(tx: Statements, user_id: UUID, reason: str) -> list[EndedLogin]:
-    """End every login of a user inside the transaction that closed the account.
+async def end_logins_of_user(
+    tx: Statements, user_id: UUID, reason: str, keep: UUID | None = None
+) -> list[EndedLogin]:
+    """End every login of a user but `keep` inside the transaction that holds the account.
 
     Before its sessions, as `Logins.end` does: in another order two of them could wait for each
     other. Of all its sessions, the caller decides.
     """
-    rows = await tx.fetch(SQL["end_all_of_user"], user_id, reason)
+    rows = await tx.fetch(SQL["end_all_of_user"], user_id, reason, keep)
     return [EndedLogin(row["id"], row["user_id"]) for row in rows]
+
+
+async def end_others(tx: Statements, login: Login, reason: str) -> list[Ended] | None:
+    """End every other login of this login's user, and every session that does not hang on it.
+
+    Inside the transaction that holds the account. None, and nothing ends, when this login has
+    ended meanwhile: whoever was just signed out must not sign out who did it.
+    """
+    if await tx.fetch_row(SQL["lock_live"], login.id, login.user_id) is None:
+        return None
+    await end_logins_of_user(tx, login.user_id, reason, login.id)
+    return await end_sessions(tx, SQL["end_sessions_of_others"], login.user_id, login.id, reason)
 
 
 async def purge_expired(database: Statements, limit: int) -> int:

@@ -5,9 +5,9 @@ who is signed in, it is done, and the browser goes where the application has reg
 other case anybody may have sent the browser, so the person is asked first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -19,7 +19,6 @@ from keyturn.clients.registry import Registry
 from keyturn.errors import InvalidRequest
 from keyturn.logins.logins import Logins
 from keyturn.logins.model import Login
-from keyturn.oauth.authorize.answer import Answers
 from keyturn.oauth.authorize.endpoint import LONGEST_URL, came_without_cookies
 from keyturn.oauth.authorize.redirect import with_parameters
 from keyturn.tokens.id_token import HintedIdentity, IdTokens
@@ -29,6 +28,18 @@ from keyturn.web.request_notes import note_again, note_client
 from keyturn.web.responses import see_other
 
 REASON: Final = "browser_logout"
+
+
+class Farewells(Protocol):
+    """The pages about signing out; `keyturn.pages` makes them."""
+
+    def confirm_logout(self, request: Request, parameters: Mapping[str, str]) -> Response:
+        """Return a page whose form posts the parameters here again, with `csrf`."""
+        ...
+
+    def signed_out(self, request: Request, applications: Collection[str]) -> Response:
+        """Return the page that says that nobody is signed in, nor in these clients."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,7 @@ class EndSession:
     logins: Logins
     cookies: BrowserCookies
     csrf: Csrf
-    answers: Answers
+    farewells: Farewells
     issuer: str
 
     async def get(self, request: Request) -> Response:
@@ -111,13 +122,15 @@ class EndSession:
         value = self.cookies.login(request)
         login = None if value is None else await self.logins.find(value)
         if login is not None and not leaving.confirmed and not leaving.concerns(login):
-            return self.answers.confirm_logout(request, _asked_again(leaving))
-        if login is not None:
-            await self.logins.end(login.id, REASON)
+            return self.farewells.confirm_logout(request, _asked_again(leaving))
+        ended = () if login is None else await self.logins.end(login.id, REASON)
         # A stranger's link may show our page, but sends nobody on.
         vouched = leaving.confirmed or leaving.hint is not None
         target = leaving.target if vouched else None
-        response = self.answers.signed_out(request) if target is None else see_other(target)
+        if target is None:
+            response = self.farewells.signed_out(request, {one.client_id for one in ended})
+        else:
+            response = see_other(target)
         self.cookies.clear_login(response)
         return response
 

@@ -5,7 +5,7 @@ shows nothing that came with the request: not an address, not a description, not
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -73,16 +73,23 @@ class Answers:
 
     def error(self, request: Request, refusal: Refusal) -> Response:
         """Return a page about a refusal, with its status, and note it for the log."""
+        notes = notes_of(request.scope)
+        notes.error, notes.detail = refusal.code, refusal.detail
+        language, seconds = self.pages.language(request), getattr(refusal, "retry_after", 0)
         # Back to the application only when it did nothing wrong, and is known.
-        client = self._client(request) if isinstance(refusal, RequestOver) else None
-        return self._wrong(request, refusal, key_of(refusal), client)
-
-    def over(
-        self, request: Request, refusal: RequestOver, client: Client | None, *, signed_in: bool
-    ) -> Response:
-        """Return the page of a request that nobody waits for any more, with the way back."""
-        key = "error.signed_in" if signed_in else "error.over"
-        return self._wrong(request, refusal, key, client)
+        client = self._client(request, refusal) if isinstance(refusal, RequestOver) else None
+        values = {
+            "key": key_of(refusal),
+            "wait": language.amount(max(1, seconds), "second"),
+            "client": client,
+            "home": home_of(client),
+            "retry": _same_again(request) if isinstance(refusal, Unavailable) else None,
+            "account": _own_account(request, refusal),
+            "request_id": notes.request_id,
+        }
+        response = self.pages.answer(request, Page("error.html", values, refusal.status))
+        add_retry_after(response, refusal)
+        return response
 
     def posted(
         self, request: Request, redirect_uri: str, parameters: Mapping[str, str]
@@ -121,19 +128,32 @@ class Answers:
         )
         return self.pages.answer(request, page)
 
-    def signed_out(self, request: Request) -> Response:
-        """Return the page that says that nobody is signed in here any more."""
+    def signed_out(self, request: Request, applications: Collection[str] = ()) -> Response:
+        """Return the page that says that nobody is signed in here any more.
+
+        `applications` are the ids of those whose sessions have just ended.
+        """
         client = notes_of(request.scope).client
+        values = {
+            "client": client,
+            "home": home_of(client),
+            "applications": self._names(applications),
+            "account": paths.ACCOUNT_PAGE,
+        }
         page = Page(
             "signed_out.html",
-            {"client": client, "home": home_of(client)},
+            values,
             again={} if request.scope["path"] == paths.SIGNED_OUT else None,
         )
         return self.pages.answer(request, page)
 
-    def _client(self, request: Request) -> Client | None:
-        """Return the application of this request, or the one our own link names."""
-        named = request.query_params.get(CLIENT)
+    def _names(self, client_ids: Collection[str]) -> list[str]:
+        found = map(self.clients.last_active, client_ids)
+        return sorted({one.name for one in found if one is not None}, key=str.casefold)
+
+    def _client(self, request: Request, refusal: RequestOver) -> Client | None:
+        """Return the application of this request, or the registered one our own link names."""
+        named = refusal.client_id or request.query_params.get(CLIENT)
         noted = notes_of(request.scope).client
         return noted or (self.clients.last_active(named) if named else None)
 
@@ -145,31 +165,22 @@ class Answers:
         found = _ORIGIN.match(parameters.get("post_logout_redirect_uri", ""))
         return (found[1],) if found else ()
 
-    def _wrong(
-        self, request: Request, refusal: Refusal, key: str, client: Client | None
-    ) -> Response:
-        notes = notes_of(request.scope)
-        notes.error, notes.detail = refusal.code, refusal.detail
-        language, seconds = self.pages.language(request), getattr(refusal, "retry_after", 0)
-        values = {
-            "key": key,
-            "wait": language.amount(max(1, seconds), "second"),
-            "client": client,
-            "home": home_of(client),
-            "retry": _same_again(request) if isinstance(refusal, Unavailable) else None,
-            "request_id": notes.request_id,
-        }
-        response = self.pages.answer(request, Page("error.html", values, refusal.status))
-        add_retry_after(response, refusal)
-        return response
-
 
 def key_of(refusal: Refusal) -> str:
     """Return the key of what a page says of a refusal."""
+    if isinstance(refusal, RequestOver) and refusal.signed_in:
+        return "error.signed_in"
     for kind, key in _SAID:
         if isinstance(refusal, kind):
             return key
     return "error.server" if refusal.status >= OURS else "error.request"
+
+
+def _own_account(request: Request, refusal: Refusal) -> str | None:
+    """Return where the account is: for who is signed in, or was about to change something there."""
+    own = request.scope["path"] == paths.ACCOUNT_PAGE
+    signed_in = isinstance(refusal, RequestOver) and refusal.signed_in
+    return paths.ACCOUNT_PAGE if own or signed_in else None
 
 
 def home_of(client: Client | None) -> str | None:

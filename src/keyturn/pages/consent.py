@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keyturn import paths
-from keyturn.authorization_errors import RequestOver
 from keyturn.authorizations.consents import Consents
 from keyturn.errors import InvalidRequest
 from keyturn.logins.model import Login
@@ -22,6 +21,9 @@ from keyturn.web.forms import Forms, parse_form
 FORM: Final = "consent"
 
 ANSWERS: Final[dict[str, Literal["agreed", "denied"]]] = {"allow": "agreed", "deny": "denied"}
+
+PLAIN: Final = {"openid": 0, "profile": 1, "email": 2, "offline_access": 3}
+"""The order of what every person understands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,7 @@ class ConsentPage:
     async def get(self, request: Request) -> Response:
         """Answer 200 with the question, or 400 when there is nothing to decide."""
         sent = parse_form(request.scope["query_string"])
-        try:
-            waiting = await self.transactions.open(request, sent)
-        except RequestOver as refusal:
-            return await self.transactions.over(request, sent, refusal)
+        waiting = await self.transactions.open(request, sent)
         login = await self.transactions.login(request)
         if login is None:
             # Signed out in another tab meanwhile: the decision sends to the sign-in page.
@@ -61,10 +60,7 @@ class ConsentPage:
         form = await self.forms.read(request)
         self.transactions.check(request, form, FORM)
         note_way_back(request, paths.CONSENT_PAGE, form)
-        try:
-            waiting = await self.transactions.open(request, form)
-        except RequestOver as refusal:
-            return await self.transactions.over(request, form, refusal)
+        waiting = await self.transactions.open(request, form)
         said = ANSWERS.get(form.get("decision", ""))
         if said is None:
             raise InvalidRequest("decision: neither allow nor deny")
@@ -82,7 +78,7 @@ class ConsentPage:
     async def _question(self, request: Request, waiting: Waiting, login: Login) -> Response:
         person = await self.accounts.active(login.user_id)
         granted = await self.consents.granted(login.user_id, waiting.client.id)
-        language = self.pages.language(request, waiting.asked.ui_locales)
+        language = self.pages.language(request, waiting.ui_locales)
         other = urlencode({**waiting.query, OTHER_ACCOUNT: "yes"})
         values = {
             "client": waiting.client,
@@ -93,20 +89,21 @@ class ConsentPage:
             "hidden": self.transactions.fields(waiting, FORM, language.code)
             + Markup('<input type="hidden" name="login" value="{}">').format(login.id),
             "other_account": f"{paths.LOGIN_PAGE}?{other}",
+            "account": paths.ACCOUNT_PAGE,
         }
         page = Page(
             "consent.html",
             values,
             sources=waiting.sources,
-            ui_locales=waiting.asked.ui_locales,
+            ui_locales=waiting.ui_locales,
             again=waiting.query,
         )
         return self.pages.answer(request, page)
 
 
 def lines(language: Language, scopes: frozenset[str], granted: frozenset[str]) -> list[ScopeLine]:
-    """Return what an application asks for, in the order of their names, openid first."""
-    ordered = sorted(scopes, key=lambda scope: (scope != "openid", scope))
+    """Return what an application asks for: what is said in plain words first, then by name."""
+    ordered = sorted(scopes, key=lambda scope: (PLAIN.get(scope, len(PLAIN)), scope))
     fresh = scopes - granted if granted else frozenset()
     return [ScopeLine(_words(language, one), one in fresh) for one in ordered]
 

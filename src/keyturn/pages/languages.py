@@ -7,16 +7,19 @@ fails on that). Values put into a message are escaped like everything else on a 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from importlib import resources
 from io import BytesIO
 from typing import Final, Self
 
 from babel.core import Locale, negotiate_locale
+from babel.dates import format_timedelta
 from babel.messages.pofile import read_po
 from babel.units import format_unit
 from markupsafe import Markup, escape
 
 ENGLISH: Final = "en"
+A_MOMENT: Final = timedelta(minutes=1)
 MOST_WANTED: Final = 20
 """Languages of one request that are looked at."""
 
@@ -49,6 +52,12 @@ class Language:
     def amount(self, number: int, unit: str) -> str:
         """Return `3 days`, in this language; units as in CLDR: `day`, `hour`, `second`."""
         return format_unit(number, f"duration-{unit}", locale=self._locale)
+
+    def ago(self, age: timedelta) -> str:
+        """Return `5 minutes ago`, in this language: true in every time zone."""
+        if age < A_MOMENT:
+            return self.say("time.now")
+        return format_timedelta(-age, add_direction=True, locale=self._locale)
 
     @property
     def _locale(self) -> Locale:

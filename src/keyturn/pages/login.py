@@ -1,4 +1,7 @@
-"""GET, POST /login: an e-mail address and a password in, a browser login out."""
+"""GET, POST /login: an e-mail address and a password in, a browser login out.
+
+For the request the page names; without one, for the person's own account.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keyturn import paths
-from keyturn.authorization_errors import RequestOver
 from keyturn.errors import InvalidCredentials, Refusal, Throttled, WeakPassword
 from keyturn.logins.model import Login, LoginRequest, StartedLogin
 from keyturn.pages.languages import Language
 from keyturn.pages.page import LANGUAGE, Page, Pages
-from keyturn.pages.waiting import OTHER_ACCOUNT, Transactions, Waiting, note_way_back
+from keyturn.pages.waiting import OTHER_ACCOUNT, Purpose, Transactions, note_way_back
 from keyturn.users.accounts import Accounts
 from keyturn.users.authenticate import Authenticator
 from keyturn.users.model import Authenticated
@@ -58,7 +60,7 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class LoginPage:
-    """Signs a person in for single sign-on, and sends the browser back to the request."""
+    """Signs a person in for single sign-on, and sends the browser on to what that is for."""
 
     pages: Pages
     transactions: Transactions
@@ -69,34 +71,31 @@ class LoginPage:
     remembered_lifetime: int
 
     async def get(self, request: Request) -> Response:
-        """Answer 200 with the form, or 400 when there is nothing to sign in for."""
+        """Answer 200 with the form; 303 when nobody has to sign in; 400 when it is over."""
         sent = parse_form(request.scope["query_string"])
-        try:
-            waiting = await self.transactions.open(request, sent)
-        except RequestOver as refusal:
-            return await self.transactions.over(request, sent, refusal)
-        return self._form(request, waiting, await self._known(request, waiting))
+        purpose = await self.transactions.purpose(request, sent)
+        login = await self.transactions.login(request)
+        if purpose.is_met_by(login):
+            return self.transactions.go_on(purpose)
+        return self._form(request, purpose, await self._known(request, purpose, login))
 
     async def post(self, request: Request) -> Response:
-        """Answer 303 to the request with a new cookie, or the form again: 400, 403, 429."""
+        """Answer 303 with a new cookie, or the form again: 400, 403, 429."""
         form = await self.forms.read(request)
         self.transactions.check(request, form, FORM)
         note_way_back(request, paths.LOGIN_PAGE, form)
-        try:
-            waiting = await self.transactions.open(request, form)
-        except RequestOver as refusal:
-            return await self.transactions.over(request, form, refusal)
+        purpose = await self.transactions.purpose(request, form)
         if "email" not in form or "password" not in form:
-            return self._again(request, waiting, form, Problem("login.missing", MISSING))
+            return self._again(request, purpose, form, Problem("login.missing", MISSING))
         try:
             started = await self._sign_in(request, form)
         except (InvalidCredentials, WeakPassword, Throttled) as refusal:
             notes = notes_of(request.scope)
             notes.error, notes.detail = refusal.code, refusal.detail
-            response = self._again(request, waiting, form, Problem.of(refusal))
+            response = self._again(request, purpose, form, Problem.of(refusal))
             add_retry_after(response, refusal)
             return response
-        return await self._signed_in(waiting, started)
+        return await self._signed_in(purpose, started)
 
     async def _sign_in(self, request: Request, form: Form) -> StartedLogin:
         address = self.address.of(request)
@@ -116,41 +115,39 @@ class LoginPage:
             )
         )
 
-    async def _signed_in(self, waiting: Waiting, started: StartedLogin) -> Response:
+    async def _signed_in(self, purpose: Purpose, started: StartedLogin) -> Response:
         login = started.login
-        await self.transactions.requests.prove(waiting.pending.handle, login.id)
-        response = self.transactions.go_on(waiting)
+        response = await self.transactions.prove(purpose, login)
         left = int((login.expires_at - login.decided_at).total_seconds())
         max_age = left if login.remembered else None
         self.transactions.cookies.set_login(response, started.value, max_age)
         return response
 
-    async def _known(self, request: Request, waiting: Waiting) -> Filled:
+    async def _known(self, request: Request, purpose: Purpose, login: Login | None) -> Filled:
         """Return what can be filled in: who is signed in, else whom the application names."""
-        login = await self.transactions.login(request)
         another = OTHER_ACCOUNT in request.query_params
-        if login is None or another or "select_account" in waiting.asked.prompt:
-            return Filled(waiting.asked.login_hint or "")
+        if login is None or another or purpose.chooses_account:
+            return Filled(purpose.login_hint)
         person = await self.accounts.active(login.user_id)
         return Filled(person.email, login.remembered, again=True)
 
-    def _again(self, request: Request, waiting: Waiting, form: Form, problem: Problem) -> Response:
+    def _again(self, request: Request, purpose: Purpose, form: Form, problem: Problem) -> Response:
         filled = Filled(form.get("email", ""), "remember" in form)
-        return self._form(request, waiting, filled, problem, form.get(LANGUAGE))
+        return self._form(request, purpose, filled, problem, form.get(LANGUAGE))
 
     def _form(
         self,
         request: Request,
-        waiting: Waiting,
+        purpose: Purpose,
         filled: Filled,
         problem: Problem | None = None,
         chosen: str | None = None,
     ) -> Response:
-        language = self.pages.language(request, waiting.asked.ui_locales, chosen)
+        language = self.pages.language(request, purpose.ui_locales, chosen)
         values = {
-            "client": waiting.client,
+            "client": purpose.client,
             "action": paths.LOGIN_PAGE,
-            "hidden": self.transactions.fields(waiting, FORM, language.code),
+            "hidden": self.transactions.fields(purpose, FORM, language.code),
             "email": filled.email,
             "remembered": filled.remembered,
             "again": filled.again,
@@ -161,10 +158,11 @@ class LoginPage:
             "login.html",
             values,
             status=problem.status if problem else 200,
-            sources=waiting.sources,
-            ui_locales=waiting.asked.ui_locales,
+            sources=purpose.sources,
+            ui_locales=purpose.ui_locales,
             language=chosen,
-            again=waiting.query,
+            again=purpose.query,
+            browser=purpose.browser,
         )
         return self.pages.answer(request, page)
 

@@ -1,8 +1,13 @@
-"""The request for authorization that a page belongs to, and the tokens of the forms on it."""
+"""What a page is for, and the tokens of the forms on it.
 
-from collections.abc import Mapping
+Mostly a request for authorization that waits in this browser for its person; a person may also
+sign in for their own account, where nothing waits. Where a browser goes after a page is one of
+these two, never an address that was sent.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import urlencode
 
 from markupsafe import Markup
@@ -17,10 +22,10 @@ from keyturn.clients.model import Client
 from keyturn.clients.registry import Registry
 from keyturn.logins.logins import Logins
 from keyturn.logins.model import Login
-from keyturn.pages.answers import CLIENT, Answers, hidden
+from keyturn.pages.answers import CLIENT, hidden
 from keyturn.pages.page import LANGUAGE
-from keyturn.web.browser import BrowserCookies, Csrf
-from keyturn.web.html import Sources
+from keyturn.web.browser import Browser, BrowserCookies, Csrf
+from keyturn.web.html import NOTHING_ELSE, Sources
 from keyturn.web.request_notes import note_again, note_client
 from keyturn.web.responses import see_other
 
@@ -35,7 +40,7 @@ class Waiting:
 
     pending: Pending
     client: Client
-    browser: str
+    browser: Browser
 
     @property
     def asked(self) -> AuthorizationRequest:
@@ -43,27 +48,88 @@ class Waiting:
         return self.pending.request
 
     @property
-    def query(self) -> dict[str, str]:
+    def handle(self) -> str:
+        """What the tokens of its forms are bound to."""
+        return self.pending.handle
+
+    @property
+    def query(self) -> Mapping[str, str]:
         """What names it in a link or a form of a page."""
-        return {HANDLE: self.pending.handle, CLIENT: self.client.id}
+        return {HANDLE: self.handle, CLIENT: self.client.id}
 
     @property
     def sources(self) -> Sources:
         """Where its forms lead: back to the application, in the end."""
         return Sources(form_targets=(self.asked.redirect_uri,))
 
+    @property
+    def ui_locales(self) -> Sequence[str]:
+        """The languages the application asked for."""
+        return self.asked.ui_locales
+
+    @property
+    def login_hint(self) -> str:
+        """Whom the application expects."""
+        return self.asked.login_hint or ""
+
+    @property
+    def chooses_account(self) -> bool:
+        """Whether the person is to say which account they mean."""
+        return "select_account" in self.asked.prompt
+
+    @property
+    def way_on(self) -> str:
+        """Where it is decided again: how much of a proof it wants, only that decision knows."""
+        return f"{paths.RESUME}?{urlencode(self.query)}"
+
+    def is_met_by(self, _login: Login | None) -> bool:
+        """Never: whoever is sent to the sign-in page for a request has to sign in."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAccount:
+    """Nothing of an application waits: the person wants to see their own account."""
+
+    browser: Browser
+    client: None = None
+    handle: str = ""
+    sources: Sources = NOTHING_ELSE
+    ui_locales: Sequence[str] = ()
+    login_hint: str = ""
+    chooses_account: bool = False
+    way_on: str = paths.ACCOUNT_PAGE
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """Nothing: a sign-in page that names no request is for the account."""
+        return {}
+
+    def is_met_by(self, login: Login | None) -> bool:
+        """Whether somebody is signed in: any live login may see its account."""
+        return login is not None
+
+
+Purpose: TypeAlias = Waiting | OwnAccount
+"""What a person signs in for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Transactions:
-    """Finds the request a page belongs to, and ends the visit of one that is over."""
+    """Finds what a page is for, and who is in front of it."""
 
     requests: Requests
     registry: Registry
     logins: Logins
     cookies: BrowserCookies
     csrf: Csrf
-    answers: Answers
     issuer: str
+
+    async def purpose(self, request: Request, sent: Mapping[str, str]) -> Purpose:
+        """Return what a sign-in is for. Raises as `open` does."""
+        if HANDLE in sent:
+            return await self.open(request, sent)
+        return OwnAccount(self.cookies.ensure(request))
 
     async def open(self, request: Request, sent: Mapping[str, str]) -> Waiting:
         """Return the request that `sent` names, if it is this browser's.
@@ -72,46 +138,45 @@ class Transactions:
         """
         handle, browser = sent.get(HANDLE), self.cookies.browser(request)
         if handle is None or browser is None:
-            raise RequestOver("request: no handle, or no browser cookie")
+            raise await self._over(request, sent, "request: no handle, or no browser cookie")
         pending = await self.requests.find(handle, browser)
         if pending is None:
-            raise RequestOver("request: finished, expired, unknown or of another browser")
+            detail = "request: finished, expired, unknown or of another browser"
+            raise await self._over(request, sent, detail)
         client = await self.registry.get(pending.request.client_id)
         if client is None:
-            raise RequestOver("client: gone since the request began")
+            raise await self._over(request, sent, "client: gone since the request began")
         note_client(request.scope, client)
-        return Waiting(pending, client, browser)
-
-    async def over(
-        self, request: Request, sent: Mapping[str, str], refusal: RequestOver
-    ) -> Response:
-        """Return the page of a request that is over: who is signed in is told so.
-
-        The application is looked up, so that nothing but a registered address becomes a link.
-        """
-        named = sent.get(CLIENT)
-        client = await self.registry.get(named) if named else None
-        login = await self.login(request)
-        return self.answers.over(request, refusal, client, signed_in=login is not None)
+        return Waiting(pending, client, Browser(browser, is_new=False))
 
     async def login(self, request: Request) -> Login | None:
         """Return the live login of this browser, or None."""
         value = self.cookies.login(request)
         return None if value is None else await self.logins.find(value)
 
+    async def prove(self, purpose: Purpose, login: Login) -> Response:
+        """Note that this login was proven for that purpose; send the browser on."""
+        if isinstance(purpose, Waiting):
+            await self.requests.prove(purpose.handle, login.id)
+        return self.go_on(purpose)
+
     def check(self, request: Request, sent: Mapping[str, str], form: str) -> None:
-        """Let pass only a form of ours, for the request it names. Raises `ForgedForm`."""
+        """Let pass only a form of ours, for what it was shown for. Raises `ForgedForm`."""
         browser = self.cookies.browser(request)
         self.csrf.check(request, sent.get("csrf", ""), browser, form, sent.get(HANDLE, ""))
 
-    def fields(self, waiting: Waiting, form: str, language: str) -> Markup:
+    def fields(self, purpose: Purpose, form: str, language: str) -> Markup:
         """Return the hidden fields of a form: the request, its token, the language."""
-        token = self.csrf.token(waiting.browser, form, waiting.pending.handle)
-        return hidden({**waiting.query, "csrf": token, "lang": language})
+        token = self.csrf.token(purpose.browser.value, form, purpose.handle)
+        return hidden({**purpose.query, "csrf": token, "lang": language})
 
-    def go_on(self, waiting: Waiting) -> Response:
-        """Send the browser back to have the request decided again."""
-        return see_other(f"{self.issuer}{paths.RESUME}?{urlencode(waiting.query)}")
+    def go_on(self, purpose: Purpose) -> Response:
+        """Send the browser on: to have the request decided again, or to the account."""
+        return see_other(f"{self.issuer}{purpose.way_on}")
+
+    async def _over(self, request: Request, sent: Mapping[str, str], detail: str) -> RequestOver:
+        login = await self.login(request)
+        return RequestOver(detail, client_id=sent.get(CLIENT), signed_in=login is not None)
 
 
 def note_way_back(request: Request, path: str, form: Mapping[str, str]) -> None:
@@ -120,4 +185,4 @@ def note_way_back(request: Request, path: str, form: Mapping[str, str]) -> None:
     The form is not sent twice: a password belongs in no link, and in nobody's memory.
     """
     kept = {name: form[name] for name in (HANDLE, CLIENT, LANGUAGE) if name in form}
-    note_again(request.scope, f"{path}?{urlencode(kept)}")
+    note_again(request.scope, f"{path}?{urlencode(kept)}" if kept else path)

@@ -13,7 +13,8 @@ from keyturn.crypto import opaque
 from keyturn.db.pool import Database
 from keyturn.db.queries import Query, load_queries
 from keyturn.errors import AccountExists, InvalidToken, NotFound, SessionGone
-from keyturn.logins.logins import end_logins_of_user
+from keyturn.logins.logins import end_logins_of_user, end_others
+from keyturn.logins.model import Login
 from keyturn.sessions.end import Ending, end_sessions_of_user
 from keyturn.telemetry.audit import Audit, AuditEvent
 from keyturn.users.email import parse_email
@@ -146,6 +147,25 @@ class Accounts:
             return 0
         self.audit.record(AuditEvent(type="logout_all", user_id=user_id, session_id=keep))
         return ended
+
+    async def logout_elsewhere(self, login: Login) -> int:
+        """End every other browser login and every session that is not of this one; count those.
+
+        0 when this login has ended itself.
+
+        The login goes on, so its proof must stay good: `valid_after` does not move. A sign-in
+        that is under way elsewhere waits for this, and counts as one that came afterwards.
+        """
+        async with self.database.transaction() as tx:
+            await tx.fetch_row(SQL["lock"], login.user_id)
+            ended = await end_others(tx, login, "logout_all")
+        if ended is None:
+            return 0
+        await self.ending.tell(ended, "logout_all")
+        self.audit.record(
+            AuditEvent("logout_all", user_id=login.user_id, detail={"kept": "this browser"})
+        )
+        return len(ended)
 
     async def delete(self, user_id: UUID) -> int:
         """Erase an account; its id stays taken. Return how many sessions ended. `NotFound`."""

@@ -131,13 +131,18 @@ class Csrf:
     ) -> None:
         """Let pass only a form of our own, from this browser. Raises `ForgedForm`."""
         require_own_page(request.headers, self.issuer)
-        number, _, _ = token.partition(".")
-        known = number.isascii() and number.isdigit() and self.secrets.knows(int(number[:3]))
-        if browser is None or not known:
-            raise ForgedForm("csrf: no browser cookie, or a token of no secret of ours")
-        expected = f"{number}.{self._mac(int(number[:3]), browser, form, handle)}"
-        if not opaque.equal(expected.encode(), token.encode()):
+        if browser is None:
+            raise ForgedForm("csrf: no browser cookie")
+        if not self.fits(token, browser, form, handle):
             raise ForgedForm("csrf: the token is another form's, request's or browser's")
+
+    def fits(self, token: str, browser: str, form: str, handle: str = "") -> bool:
+        """Whether this is what `Csrf.token` returns, with a secret that is still ours."""
+        number, _, _ = token.partition(".")
+        if not (number.isascii() and number.isdigit() and self.secrets.knows(int(number[:3]))):
+            return False
+        expected = f"{number}.{self._mac(int(number[:3]), browser, form, handle)}"
+        return opaque.equal(expected.encode(), token.encode())
 
     def _mac(self, secret_id: int, browser: str, form: str, handle: str) -> str:
         # None of the three holds a line break: no two triples are signed alike.

@@ -44,6 +44,7 @@ PAGES: Final = frozenset(
         paths.END_SESSION,
         paths.LOGIN_PAGE,
         paths.CONSENT_PAGE,
+        paths.ACCOUNT_PAGE,
         paths.SIGNED_OUT,
     }
 )
