@@ -575,6 +575,7 @@ async def test_a_form_that_cannot_be_answered_now_is_followed_by_a_way_back_to_i
     forms = {
         "/login": ("login", named, {"email": "a@example.com", "password": password}),
         "/consent": ("consent", named, {"decision": "allow"}),
+        "/account": ("end-all", {}, {"do": "end-all"}),
         "/oauth2/logout": ("logout", {"state": "a&b", "client_id": "shop"}, {}),
     }
     async with httpx2.AsyncClient(
@@ -585,6 +586,6 @@ async def test_a_form_that_cannot_be_answered_now_is_followed_by_a_way_back_to_i
             sent = {**kept, **typed, "csrf": csrf}
             answer = await caller.post(path, data=sent, headers={"cookie": cookies, **OWN_FORM})
             assert answer.status_code == 503
-            assert read(answer).by_id("again")["href"] == f"{path}?{urlencode(kept)}"
+            assert read(answer).by_id("again")["href"] == f"{path}?{urlencode(kept)}".rstrip("?")
             assert password not in answer.text
     await parts.close()

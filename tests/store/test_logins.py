@@ -8,6 +8,7 @@ import pytest
 from keyturn.authorizations.codes import OFFLINE
 from keyturn.errors import InvalidCredentials
 from keyturn.jobs.purge import Purge
+from keyturn.sessions.active import ActiveSessions
 from support.signed_in import REQUEST, signed_in
 
 SHIFT = """
@@ -137,13 +138,12 @@ async def test_logging_out_elsewhere_leaves_this_login_its_sessions_and_what_the
         for scopes in (REQUEST.scopes, REQUEST.scopes | {OFFLINE})
     ]
     there = (await here.redeem(await here.code(elsewhere))).started.session.id
-    ties = await here.logins.ties(here.user_id)
-    assert {one: ties[one].login_id for one in (kept, offline, there)} == {
-        kept: mine.login.id,
-        offline: mine.login.id,
-        there: elsewhere.login.id,
+    found = await ActiveSessions(here.parts.database).of_user(here.user_id)
+    assert {(one.id, one.login_id, one.offline) for one in found} == {
+        (kept, mine.login.id, False),
+        (offline, mine.login.id, True),
+        (there, elsewhere.login.id, False),
     }
-    assert [ties[one].offline for one in (kept, offline)] == [False, True]
     pending = await here.code(elsewhere)
     assert await here.parts.accounts.logout_elsewhere(mine.login) == 1
     assert await here.logins.find(mine.value) is not None

@@ -6,7 +6,6 @@ Closing an account ends its logins after it has moved `valid_after`; a login sta
 the account open. Whichever comes second sees the other.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
@@ -16,8 +15,13 @@ from keyturn.crypto import opaque
 from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import load_queries
 from keyturn.errors import InvalidCredentials
-from keyturn.logins.model import Login, LoginRequest, StartedLogin, Tie
-from keyturn.sessions.end import Ended, Ending, end_sessions, end_sessions_of_login
+from keyturn.logins.model import Login, LoginRequest, StartedLogin
+from keyturn.sessions.end import (
+    Ended,
+    Ending,
+    end_sessions_of_login,
+    end_sessions_of_other_logins,
+)
 from keyturn.settings import LoginsSettings
 from keyturn.telemetry.audit import Audit, AuditEvent
 
@@ -127,14 +131,6 @@ class Logins:
         await self._tell(ended, reason)
         return () if ended is None else ended.sessions
 
-    async def ties(self, user_id: UUID) -> Mapping[UUID, Tie]:
-        """Return, by session, which login it hangs on. Raises `Unavailable`.
-
-        A session that is missing hangs on none: it began in an app of its own.
-        """
-        rows = await self.database.fetch(SQL["ties_of_user"], user_id)
-        return {row["id"]: Tie.from_row(row) for row in rows}
-
     async def _insert(self, tx: Statements, request: LoginRequest, value: str) -> Login:
         absolute, idle = self.lifetimes.choose(remembered=request.remembered)
         row = await tx.fetch_row(
@@ -184,7 +180,7 @@ async def end_others(tx: Statements, login: Login, reason: str) -> list[Ended] |
     if await tx.fetch_row(SQL["lock_live"], login.id, login.user_id) is None:
         return None
     await end_logins_of_user(tx, login.user_id, reason, login.id)
-    return await end_sessions(tx, SQL["end_sessions_of_others"], login.user_id, login.id, reason)
+    return await end_sessions_of_other_logins(tx, login.user_id, login.id, reason)
 
 
 async def purge_expired(database: Statements, limit: int) -> int:

@@ -68,22 +68,6 @@ select id
  where id = $1 and user_id = $2 and ended_at is null and expires_at > now()
    for update;
 
--- name: end_sessions_of_others
--- End the live sessions of a user that do not hang on this login.
-update sessions
-   set revoked_at = now(), revoke_reason = $3
- where user_id = $1
-   and login_id is distinct from $2
-   and revoked_at is null
-   and expires_at > now()
-returning id, user_id, client_id;
-
--- name: ties_of_user
--- What the live sessions of a user hang on, and which of them outlive it.
-select id, login_id, offline
-  from sessions
- where user_id = $1 and login_id is not null and revoked_at is null and expires_at > now();
-
 -- name: purge_expired
 -- Delete a batch of logins whose time is over, ended or not.
 delete from logins

@@ -59,17 +59,3 @@ class StartedLogin:
 
     login: Login
     value: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Tie:
-    """What holds a session to a browser login."""
-
-    login_id: UUID
-    offline: bool
-    """Whether it outlives that login (`offline_access`)."""
-
-    @classmethod
-    def from_row(cls, row: Row) -> Self:
-        """Build from a row of the query `ties_of_user`."""
-        return cls(row["login_id"], row["offline"])

@@ -13,13 +13,13 @@ from starlette.responses import Response
 from keyturn import paths
 from keyturn.authorizations.consents import Consent, Consents
 from keyturn.errors import InvalidRequest
-from keyturn.logins.model import Login, Tie
+from keyturn.logins.model import Login
 from keyturn.pages.answers import hidden
 from keyturn.pages.consent import ScopeLine, lines
 from keyturn.pages.devices import name_of
 from keyturn.pages.languages import Language
 from keyturn.pages.page import Page, Pages
-from keyturn.pages.waiting import Transactions
+from keyturn.pages.waiting import Transactions, note_way_back
 from keyturn.sessions.active import ActiveSession, ActiveSessions
 from keyturn.sessions.end import Ending
 from keyturn.users.accounts import Accounts
@@ -95,6 +95,7 @@ class AccountPage:
         """Answer 303, back to the page; what was done before, or is nobody's, changes nothing."""
         form = await self.forms.read(request)
         browser = self.transactions.cookies.ensure(request).value
+        note_way_back(request, paths.ACCOUNT_PAGE, {})
         act, shown_to = form.get("do", ""), form.get("login", "")
         if act not in ACTS:
             raise InvalidRequest("do: nothing that can be done here")
@@ -161,14 +162,11 @@ class AccountPage:
 
     async def _sessions(self, language: Language, login: Login) -> list[SessionLine]:
         """Return the live sessions, those of this browser first, then the latest first."""
-        ties = await self.transactions.logins.ties(login.user_id)
         found = await self.active.of_user(login.user_id)
-        rows = [await self._session(language, login, one, ties.get(one.id)) for one in found]
+        rows = [await self._session(language, login, one) for one in found]
         return sorted(rows, key=lambda row: not row.here)
 
-    async def _session(
-        self, language: Language, login: Login, one: ActiveSession, tie: Tie | None
-    ) -> SessionLine:
+    async def _session(self, language: Language, login: Login, one: ActiveSession) -> SessionLine:
         return SessionLine(
             id=one.id,
             application=await self._name(one.client_id),
@@ -176,8 +174,8 @@ class AccountPage:
             ip=one.ip,
             started=_ago(language, one.created_at, login.decided_at),
             used=_ago(language, one.last_used_at, login.decided_at),
-            here=tie is not None and tie.login_id == login.id,
-            offline=tie is not None and tie.offline,
+            here=one.login_id == login.id,
+            offline=one.offline,
         )
 
     async def _applications(self, language: Language, login: Login) -> list[ApplicationLine]:

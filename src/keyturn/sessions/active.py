@@ -20,6 +20,10 @@ class ActiveSession:
 
     id: UUID
     client_id: str
+    login_id: UUID | None
+    """The browser login it hangs on; None when it began in an app of its own."""
+    offline: bool
+    """Whether it outlives that login (`offline_access`)."""
     device: str | None
     ip: str | None
     created_at: datetime
@@ -31,6 +35,8 @@ class ActiveSession:
         return cls(
             id=row["id"],
             client_id=row["client_id"],
+            login_id=row["login_id"],
+            offline=row["offline"],
             device=row["device"],
             ip=row["ip"],
             created_at=row["created_at"],

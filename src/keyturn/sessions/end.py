@@ -181,6 +181,13 @@ async def end_sessions_of_login(
     return await end_sessions(tx, SQL["end_all_of_login"], user_id, login_id, reason)
 
 
+async def end_sessions_of_other_logins(
+    tx: Statements, user_id: UUID, login_id: UUID, reason: str
+) -> list[Ended]:
+    """End a user's live sessions but those that a browser login gave."""
+    return await end_sessions(tx, SQL["end_all_of_other_logins"], user_id, login_id, reason)
+
+
 async def end_sessions_at_client(
     tx: Statements, user_id: UUID, client_id: str, reason: str
 ) -> list[Ended]:

@@ -108,6 +108,16 @@ update sessions
    and expires_at > now()
 returning id, user_id, client_id;
 
+-- name: end_all_of_other_logins
+-- End the live sessions of a user that do not hang on one browser login.
+update sessions
+   set revoked_at = now(), revoke_reason = $3
+ where user_id = $1
+   and login_id is distinct from $2
+   and revoked_at is null
+   and expires_at > now()
+returning id, user_id, client_id;
+
 -- name: end_all_at_client
 -- End every live session of a user at one client.
 update sessions
@@ -237,7 +247,7 @@ returning id, user_id, client_id;
 
 -- name: list_of_user
 -- The live sessions of a user, the latest first.
-select id, client_id, device, host(ip) as ip, created_at,
+select id, client_id, login_id, offline, device, host(ip) as ip, created_at,
        greatest(rotated_at, idle_expires_at - idle_lifetime) as last_used_at
   from sessions
  where user_id = $1 and revoked_at is null and expires_at > now() and idle_expires_at > now()

@@ -55,6 +55,9 @@ class Metrics:
         self._machinery()
         self._housekeeping()
 
+    def _counted(self, name: str, what: str, label: str, values: Iterable[str]) -> Bound:
+        return Bound(Counter(name, what, (label,), registry=self.registry), label, values)
+
     def _http(self) -> None:
         self.http_requests = Histogram(
             "http_server_request_duration_seconds",
@@ -66,13 +69,9 @@ class Metrics:
         self.active_requests = Gauge(
             "http_server_active_requests", "Requests being answered now.", registry=self.registry
         )
-        self.unreadable_requests = Bound(
-            Counter(
-                "keyturn_unreadable_requests",
-                "Requests the HTTP parser refused, before any endpoint.",
-                ("status",),
-                registry=self.registry,
-            ),
+        self.unreadable_requests = self._counted(
+            "keyturn_unreadable_requests",
+            "Requests the HTTP parser refused, before any endpoint.",
             "status",
             UNREADABLE,
         )
@@ -90,50 +89,33 @@ class Metrics:
             for grant in GRANTS
             for result in TOKEN_RESULTS
         }
-        self.authorizations = Bound(
-            Counter(
-                "keyturn_authorization_answers",
-                "How requests for authorization ended.",
-                ("result",),
-                registry=registry,
-            ),
+        self.authorizations = self._counted(
+            "keyturn_authorization_answers",
+            "How requests for authorization ended.",
             "result",
             AUTHORIZATION_RESULTS,
         )
-        self.refreshes = Bound(
-            Counter(
-                "keyturn_refresh_rotations", "Refreshes by outcome.", ("result",), registry=registry
-            ),
-            "result",
-            REFRESH_RESULTS,
+        self.refreshes = self._counted(
+            "keyturn_refresh_rotations", "Refreshes by outcome.", "result", REFRESH_RESULTS
         )
-        self.sessions_revoked = Bound(
-            Counter(
-                "keyturn_sessions_revoked",
-                "Sessions ended before their expiry.",
-                ("reason",),
-                registry=registry,
-            ),
+        self.sessions_revoked = self._counted(
+            "keyturn_sessions_revoked",
+            "Sessions ended before their expiry.",
             "reason",
             REVOKE_REASONS,
         )
 
     def _revocation(self) -> None:
         registry = self.registry
-        self.introspections = Bound(
-            Counter(
-                "keyturn_introspections", "Introspection answers.", ("result",), registry=registry
-            ),
+        self.introspections = self._counted(
+            "keyturn_introspections",
+            "Introspection answers.",
             "result",
             ("active", "inactive", "error"),
         )
-        self.revocation_lookups = Bound(
-            Counter(
-                "keyturn_revocation_cache_lookups",
-                "Revocation checks by what the cache said.",
-                ("result",),
-                registry=registry,
-            ),
+        self.revocation_lookups = self._counted(
+            "keyturn_revocation_cache_lookups",
+            "Revocation checks by what the cache said.",
             "result",
             CACHE_RESULTS,
         )
@@ -143,10 +125,9 @@ class Metrics:
             buckets=SLOW_BUCKETS,
             registry=registry,
         )
-        self.revocation_copies = Bound(
-            Counter(
-                "keyturn_revocation_copies", "Rounds of the copier.", ("result",), registry=registry
-            ),
+        self.revocation_copies = self._counted(
+            "keyturn_revocation_copies",
+            "Rounds of the copier.",
             "result",
             ("copied", "late", "overtaken", "failed"),
         )
@@ -159,13 +140,9 @@ class Metrics:
 
     def _logouts(self) -> None:
         registry = self.registry
-        self.logout_deliveries = Bound(
-            Counter(
-                "keyturn_logout_deliveries",
-                "Attempts to tell a client of a logout.",
-                ("result",),
-                registry=registry,
-            ),
+        self.logout_deliveries = self._counted(
+            "keyturn_logout_deliveries",
+            "Attempts to tell a client of a logout.",
             "result",
             LOGOUT_RESULTS,
         )
@@ -186,20 +163,12 @@ class Metrics:
 
     def _people(self) -> None:
         registry = self.registry
-        self.authentications = Bound(
-            Counter(
-                "keyturn_authentications",
-                "Password checks by result.",
-                ("result",),
-                registry=registry,
-            ),
-            "result",
-            SIGN_IN_RESULTS,
+        self.authentications = self._counted(
+            "keyturn_authentications", "Password checks by result.", "result", SIGN_IN_RESULTS
         )
-        self.throttled = Bound(
-            Counter(
-                "keyturn_throttled", "Attempts refused by a limit.", ("rule",), registry=registry
-            ),
+        self.throttled = self._counted(
+            "keyturn_throttled",
+            "Attempts refused by a limit.",
             "rule",
             ("account", "address", "global", "client"),
         )
@@ -209,13 +178,9 @@ class Metrics:
             buckets=SLOW_BUCKETS,
             registry=registry,
         )
-        self.hash_refused = Bound(
-            Counter(
-                "keyturn_password_hash_refused",
-                "Password hashes given up: the queue was full, or the deadline passed.",
-                ("reason",),
-                registry=registry,
-            ),
+        self.hash_refused = self._counted(
+            "keyturn_password_hash_refused",
+            "Password hashes given up: the queue was full, or the deadline passed.",
             "reason",
             ("queue", "deadline"),
         )
@@ -228,13 +193,12 @@ class Metrics:
         self.database_connections = Gauge(
             "keyturn_db_pool_connections", "Connections by state.", ("state",), registry=registry
         )
-        self.database_errors = Bound(
-            Counter("keyturn_db_errors", "Database trouble.", ("kind",), registry=registry),
-            "kind",
-            ("connect", "pool", "statement"),
+        self.database_errors = self._counted(
+            "keyturn_db_errors", "Database trouble.", "kind", ("connect", "pool", "statement")
         )
-        self.redis_errors = Bound(
-            Counter("keyturn_redis_errors", "Redis trouble.", ("kind",), registry=registry),
+        self.redis_errors = self._counted(
+            "keyturn_redis_errors",
+            "Redis trouble.",
             "kind",
             ("timeout", "connection", "reply", "open"),
         )
@@ -271,12 +235,8 @@ class Metrics:
             "When the signing keys were last read, Unix seconds.",
             registry=registry,
         )
-        self.purged = Bound(
-            Counter(
-                "keyturn_purge_rows_deleted", "Expired rows deleted.", ("table",), registry=registry
-            ),
-            "table",
-            PURGED,
+        self.purged = self._counted(
+            "keyturn_purge_rows_deleted", "Expired rows deleted.", "table", PURGED
         )
         self.purge_success = Gauge(
             "keyturn_purge_last_success_timestamp_seconds",

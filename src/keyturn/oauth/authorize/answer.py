@@ -23,20 +23,12 @@ OURS = 500
 
 
 class Answers(Protocol):
-    """The pages that doors of the protocol show; `keyturn.pages` makes them."""
+    """The page that carries an answer; `keyturn.pages` makes it."""
 
     def posted(
         self, request: Request, redirect_uri: str, parameters: Mapping[str, str]
     ) -> Response:
         """Return a page whose form posts the parameters to the client."""
-        ...
-
-    def confirm_logout(self, request: Request, parameters: Mapping[str, str]) -> Response:
-        """Return a page whose form posts the parameters here again, with `csrf`."""
-        ...
-
-    def signed_out(self, request: Request) -> Response:
-        """Return the page that says that nobody is signed in any more."""
         ...
 
 
