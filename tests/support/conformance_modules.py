@@ -252,7 +252,7 @@ class BasicModules:
         flow = await run.flow(claims=json.dumps(wanted))
         assert "name" not in flow.claims
         if "name" not in flow.userinfo:
-            run.warn("an essential name is not given without the scope profile")
+            run.warn("an essential name is not given")
 
     async def test_oidcc_ensure_request_object_with_redirect_uri(self, run: Run):
         client = run.provider.basic[0]
