@@ -67,7 +67,6 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
             access_tokens=parts.access_tokens,
             id_tokens=parts.id_tokens,
             accounts=parts.accounts,
-            ending=parts.ending,
             issuer=parts.settings.issuer,
         ),
         RefreshTokenGrant(parts.rotation, parts.access_tokens, parts.id_tokens),

@@ -349,6 +349,8 @@ async def test_a_resource_narrows_a_token_and_never_widens_it(api, browser):
     code = await browser.code(client_id, person, resource=other)
     answer = await browser.redeem(client_id, code, resource=AUDIENCE)
     assert await refused(api, answer) == "invalid_target"
+    # A wrong word about the resource uses no code up, as no other mistake does.
+    assert (await browser.redeem(client_id, code, resource=other)).status_code == 200
 
 
 @pytest.mark.parametrize("origin", [SITE["origins"][0], FOREIGN_ORIGIN])

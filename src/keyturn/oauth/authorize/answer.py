@@ -23,7 +23,7 @@ OURS = 500
 
 
 class Answers(Protocol):
-    """The page that carries an answer; `keyturn.pages` makes it."""
+    """The page by which an answer travels in a form; `keyturn.pages` makes it."""
 
     def posted(
         self, request: Request, redirect_uri: str, parameters: Mapping[str, str]

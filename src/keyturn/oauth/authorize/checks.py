@@ -18,7 +18,7 @@ from keyturn.crypto import pkce
 from keyturn.errors import InvalidRequest, UnauthorizedClient
 from keyturn.oauth.authorize import claims
 from keyturn.oauth.authorize.addressed import Addressed
-from keyturn.oauth.grants.base import addressed
+from keyturn.oauth.grants.base import audiences_for
 from keyturn.tokens import scope
 from keyturn.tokens.claims import CLAIMS_OF, OPENID, STANDARD_SCOPES
 
@@ -113,7 +113,7 @@ def _scopes(request: Addressed) -> Members:
 def _resources(request: Addressed) -> Members:
     lines = request.get("resource")
     asked = None if lines is None else tuple(dict.fromkeys(lines.split("\n")))
-    return {"audiences": addressed(asked, request.client)}
+    return {"audiences": audiences_for(asked, request.client)}
 
 
 def _nonce(request: Addressed) -> Members:

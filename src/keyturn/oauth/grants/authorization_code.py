@@ -5,9 +5,8 @@ from typing import ClassVar
 
 from keyturn.authorizations.codes import Codes, Redeemed, Redemption
 from keyturn.clients.model import Client
-from keyturn.errors import InvalidGrant, InvalidRequest, InvalidTarget, InvalidToken
+from keyturn.errors import InvalidGrant, InvalidRequest, InvalidToken
 from keyturn.oauth.grants.base import TokenAnswer, TokenRequest
-from keyturn.sessions.end import Ending
 from keyturn.sessions.model import Session
 from keyturn.tokens.access_token import AccessTokens
 from keyturn.tokens.claims import OPENID, shown
@@ -23,7 +22,6 @@ class AuthorizationCodeGrant:
     access_tokens: AccessTokens
     id_tokens: IdTokens
     accounts: Accounts
-    ending: Ending
     issuer: str
     name: ClassVar[str] = "authorization_code"
 
@@ -44,10 +42,11 @@ class AuthorizationCodeGrant:
                 code=code,
                 redirect_uri=request.form.get("redirect_uri"),
                 code_verifier=request.form.get("code_verifier"),
+                audiences=request.audiences,
             )
         )
         session = redeemed.started.session
-        audiences = await self._addressed(request, session)
+        audiences = self._audiences(request, session)
         access_token = self.access_tokens.for_session(session, client, session.scopes, audiences)
         refreshes = "refresh_token" in client.grant_types
         return TokenAnswer(
@@ -56,17 +55,12 @@ class AuthorizationCodeGrant:
             id_token=await self._id_token(redeemed, client, access_token.value),
         )
 
-    async def _addressed(self, request: TokenRequest, session: Session) -> tuple[str, ...]:
-        """Return the resources of this access token: those named, of those granted (RFC 8707)."""
-        asked = request.audiences
-        if asked is None:
+    def _audiences(self, request: TokenRequest, session: Session) -> tuple[str, ...]:
+        """Return what this access token is for: the resources named, or all (RFC 8707)."""
+        if request.audiences is None:
             return session.audiences
-        if not set(asked) <= set(session.audiences):
-            # The code is used up, and nobody holds a token of the session it gave.
-            await self.ending.one(session.id, "logout")
-            raise InvalidTarget("resource: not granted with the code")
         ours = (self.issuer,) if self.issuer in session.audiences else ()
-        return tuple(dict.fromkeys((*asked, *ours)))
+        return tuple(dict.fromkeys((*request.audiences, *ours)))
 
     async def _id_token(self, redeemed: Redeemed, client: Client, access_token: str) -> str | None:
         session = redeemed.started.session

@@ -53,7 +53,7 @@ class Grant(Protocol):
         ...
 
 
-def addressed(asked: tuple[str, ...] | None, client: Client) -> tuple[str, ...]:
+def audiences_for(asked: tuple[str, ...] | None, client: Client) -> tuple[str, ...]:
     """Return the resources a new token is for: those named, else the client's one default."""
     if asked is None:
         return (client.default_audience,)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from keyturn.clock import Clock
 from keyturn.errors import UnauthorizedClient
-from keyturn.oauth.grants.base import TokenAnswer, TokenRequest, addressed
+from keyturn.oauth.grants.base import TokenAnswer, TokenRequest, audiences_for
 from keyturn.tokens import scope
 from keyturn.tokens.access_token import AccessTokens
 
@@ -28,6 +28,6 @@ class ClientCredentialsGrant:
         if client.is_public:
             raise UnauthorizedClient("client_credentials: public client")
         scopes = scope.granted(request.scopes, client.scopes)
-        audiences = addressed(request.audiences, client)
+        audiences = audiences_for(request.audiences, client)
         access_token = self.access_tokens.for_client(client, scopes, audiences, self.clock.now())
         return TokenAnswer(access_token)
