@@ -531,6 +531,17 @@ async def test_an_error_page_says_whose_fault_it_is_and_a_number_to_quote(visito
     assert page.headers["x-request-id"] in page.text
 
 
+async def test_who_looks_for_what_is_not_here_reads_a_page_and_a_program_reads_json(visitor):
+    page = await visitor.get("/", accept="text/html,*/*;q=0.8")
+    assert page.status_code == 404
+    assert is_page(page)
+    assert 'href="/account"' in page.text
+    for address, accept in [("/", "*/*"), ("/auth/nothing", "text/html")]:
+        answer = await visitor.get(address, accept=accept)
+        assert answer.status_code == 404
+        assert answer.json()["error"] == "not_found"
+
+
 async def test_the_same_cookie_twice_is_a_bad_request(trusted, visitor):
     await visitor.ask(trusted)
     name = next(one for one in visitor.jar if "browser" in one)

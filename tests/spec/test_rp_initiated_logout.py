@@ -5,7 +5,7 @@ import json
 import pytest
 
 from support.api import claims_of
-from support.browserless import GOODBYE, SITE, Browserless, forms_of, told
+from support.browserless import GOODBYE, ORIGIN, SITE, Browserless, forms_of, told
 from support.forging import b64, unb64
 
 LOGOUT = "/oauth2/logout"
@@ -99,6 +99,7 @@ async def test_WB_8_an_address_that_is_not_registered_is_never_gone_to(rp, brows
 async def test_WB_8_without_a_hint_the_person_is_asked(rp, browser, signed_in, sent):
     page = await browser.open(LOGOUT, sent)
     assert is_question(page)
+    assert 'id="account" href="/account"' in page.text  # who stays has a way on, too
     assert "code" in told(await browser.authorize(rp, prompt="none"))
     answer = await browser.submit(page, "logout", "sign-out")
     assert is_farewell(answer)
@@ -111,6 +112,7 @@ async def test_WB_8_a_named_client_gets_the_person_back_once_they_have_agreed(
     sent = {"client_id": rp, "post_logout_redirect_uri": GOODBYE, "state": "s"}
     page = await browser.open(LOGOUT, sent)
     assert is_question(page)
+    assert f'id="back" href="{ORIGIN}/"' in page.text
     answer = await browser.submit(page, "logout", "sign-out")
     assert answer.headers["location"] == f"{GOODBYE}?state=s"
     assert await is_signed_out(browser, rp)

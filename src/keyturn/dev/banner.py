@@ -43,6 +43,7 @@ class Facts:
         return f"""
   keyturn is ready at {self.issuer}
 
+    sign in      {self.issuer}/account
     metadata     {self.issuer}/.well-known/openid-configuration
     health       {self.management_url}/health/ready
     metrics      {self.management_url}/metrics

@@ -112,16 +112,19 @@ class Answers:
         browser = self.cookies.ensure(request)
         token = self.csrf.token(browser.value, LOGOUT_FORM)
         kept = {name: value for name, value in parameters.items() if name not in {"csrf", LANGUAGE}}
-        language = self.pages.language(
-            request, parameters.get("ui_locales", "").split(), parameters.get(LANGUAGE)
-        )
+        ui_locales = parameters.get("ui_locales", "").split()
+        language = self.pages.language(request, ui_locales, parameters.get(LANGUAGE))
+        client = notes_of(request.scope).client
         page = Page(
             "confirm_logout.html",
             {
                 "action": paths.END_SESSION,
                 "hidden": hidden({**kept, "csrf": token, LANGUAGE: language.code}),
+                "client": client,
+                "home": home_of(client),
+                "account": paths.ACCOUNT_PAGE,
             },
-            ui_locales=parameters.get("ui_locales", "").split(),
+            ui_locales=ui_locales,
             sources=Sources(self._leads_to(kept)),
             again=kept if request.method == "GET" else None,
             browser=browser,
@@ -177,8 +180,8 @@ def key_of(refusal: Refusal) -> str:
 
 
 def _own_account(request: Request, refusal: Refusal) -> str | None:
-    """Return where the account is: for who is signed in, or was about to change something there."""
-    own = request.scope["path"] == paths.ACCOUNT_PAGE
+    """Return where the account is: for who is signed in, or came from no application."""
+    own = request.scope["path"] == paths.ACCOUNT_PAGE or isinstance(refusal, NotFound)
     signed_in = isinstance(refusal, RequestOver) and refusal.signed_in
     return paths.ACCOUNT_PAGE if own or signed_in else None
 

@@ -118,7 +118,7 @@ def render(request: Request, refusal: Refusal, page: ErrorPage | None = None) ->
     """
     notes = notes_of(request.scope)
     notes.error, notes.detail = refusal.code, refusal.detail
-    if request.scope["path"] in PAGES:
+    if request.scope["path"] in PAGES or (page is not None and _went_astray(request, refusal)):
         return _page(request, refusal, page)
     if request.scope["path"].startswith(SESSION_API):
         response = session_error(refusal, notes.request_id)
@@ -128,6 +128,13 @@ def render(request: Request, refusal: Refusal, page: ErrorPage | None = None) ->
         # Who showed no token is told that one is wanted, and of no error (RFC 6750 section 3.1).
         response.headers["WWW-Authenticate"] = f"Bearer {REALM}"
     return response
+
+
+def _went_astray(request: Request, refusal: Refusal) -> bool:
+    """Whether a person looks for what is not here: browsers ask for HTML, programs do not."""
+    if not isinstance(refusal, NotFound) or request.scope["path"].startswith(SESSION_API):
+        return False
+    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
 
 
 def _page(request: Request, refusal: Refusal, page: ErrorPage | None) -> Response:
