@@ -81,7 +81,7 @@ def clients(example_origin: str, issuer: str) -> list[dict[str, Any]]:
         },
         {
             "id": "demo-partner",
-            "name": "Demo partner, which asks before it sees anything",
+            "name": "Demo partner",
             "kind": "confidential",
             "grant_types": ["authorization_code", "refresh_token"],
             "scopes": ["orders.read", *ABOUT_PEOPLE],
