@@ -8,19 +8,15 @@ from uuid import UUID
 
 import pytest
 
+from keyturn import paths
+from keyturn.hosted import Hosted
 from keyturn.logouts.model import Delivery
-from support.api import claims_of
-from support.browserless import SPA, Browserless, forms_of, told
+from keyturn.routes import public_routes
+from support.api import PASSWORD, claims_of
+from support.browserless import SPA, VERIFIER, Browserless, forms_of, told
 from support.forging import unb64
 
-GOOD = {
-    ("access token", "userinfo"),
-    ("access token", "introspection"),
-    ("machine's token", "introspection"),
-    ("ID token", "hint of a request"),
-    ("ID token", "hint of a sign-out"),
-    ("refresh token", "refresh"),
-}
+WRONG_ADDRESS = "code: the redirect URI is not that of the request"
 
 
 def types(token):
@@ -45,8 +41,9 @@ async def things(api, spa):
         "code": told(await browser.authorize(spa))["code"],
         "handle of a request": form.fields["request"],
         "token of a form": form.fields["csrf"],
-        **browser.cookies,
-    }
+        **{f"{kind} cookie": next(v for name, v in browser.cookies.items() if kind in name)
+           for kind in ("login", "browser")},
+    }  # fmt: skip
 
 
 async def logout_token_of(api, client_id, given):
@@ -70,13 +67,6 @@ async def logout_token_of(api, client_id, given):
 async def at_userinfo(api, _client, _browser, token):
     bearer = {"authorization": f"Bearer {token}"}
     answer = await api.get("/oauth2/userinfo", headers=bearer)
-    assert answer.status_code == 200 or answer.json()["error"] == "invalid_token"
-    return answer.status_code == 200
-
-
-async def at_session_api(api, _client, _browser, token):
-    bearer = {"authorization": f"Bearer {token}"}
-    answer = await api.get("/auth/me", headers=bearer)
     assert answer.status_code == 200 or answer.json()["error"] == "invalid_token"
     return answer.status_code == 200
 
@@ -117,21 +107,107 @@ async def at_refresh(api, client, _browser, token):
     return answer.status_code == 200
 
 
-async def at_resume(_api, _client, browser, token):
-    answer = await browser.send("GET", "/oauth2/authorize/resume", params={"request": token})
-    return answer.status_code == 303
+async def at_code(api, client, _browser, token):
+    answer = await api.token(
+        client, grant_type="authorization_code", code=token, code_verifier=VERIFIER,
+        redirect_uri="https://elsewhere.example/",
+    )  # fmt: skip
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+    # A wrong redirect URI uses no code up; the private reason tells whether it was one.
+    return await api.refusal(answer) == (400, "invalid_grant", WRONG_ADDRESS)
 
 
+async def at_revocation(api, client, _browser, token):
+    """Another client's word: whatever it is, nothing happens, and nobody is told what it was."""
+    answer = await api.form("/oauth2/revoke", "machine", token=token)
+    assert (answer.status_code, answer.content) == (200, b"")
+    return False
+
+
+def as_session_credential(method, path):
+    async def at_door(api, _client, _browser, token):
+        members = {"refreshToken": token, "password": PASSWORD, "newPassword": PASSWORD}
+        answer = await api.post(path, members, method=method)
+        assert answer.status_code in {204, 400, 401, 404}, answer.text
+        return answer.status_code == 204 and path != paths.LOGOUT
+
+    return at_door
+
+
+def as_bearer(path):
+    async def at_door(api, _client, _browser, token):
+        answer = await api.get(path, headers={"authorization": f"Bearer {token}"})
+        assert answer.status_code == 200 or answer.json()["error"] == "invalid_token"
+        return answer.status_code == 200
+
+    return at_door
+
+
+def as_handle(path):
+    async def at_door(_api, _client, browser, token):
+        answer = await browser.send("GET", path, params={"request": token})
+        assert answer.status_code in {200, 303, 400}
+        return answer.status_code != 400
+
+    return at_door
+
+
+async def as_login_cookie(api, _client, browser, token):
+    name = next(one for one in browser.cookies if "login" in one)
+    stranger = Browserless(api, cookies={name: token})
+    answer = await stranger.send("GET", paths.ACCOUNT_PAGE)
+    assert answer.status_code in {200, 303}
+    return answer.status_code == 200
+
+
+SESSION = paths.SESSION.replace("{session_id}", str(UUID(int=1)))
+CREDENTIALS = {
+    paths.REFRESH: "POST", paths.LOGOUT: "POST", paths.LOGOUT_ALL: "POST",
+    paths.REAUTHENTICATE: "POST", paths.PASSWORD: "POST", SESSION: "DELETE",
+}  # fmt: skip
 DOORS = {
-    "userinfo": at_userinfo,
-    "session API": at_session_api,
-    "introspection": at_introspection,
-    "hint of a request": at_request,
-    "hint of a sign-out": at_sign_out,
-    "refresh": at_refresh,
-    "resume": at_resume,
+    f"{paths.USERINFO} as bearer": at_userinfo,
+    f"{paths.ME} as bearer": as_bearer(paths.ME),
+    f"{paths.SESSIONS} as bearer": as_bearer(paths.SESSIONS),
+    f"{paths.INTROSPECT} as token": at_introspection,
+    f"{paths.REVOKE} as token": at_revocation,
+    f"{paths.AUTHORIZE} as hint": at_request,
+    f"{paths.END_SESSION} as hint": at_sign_out,
+    f"{paths.TOKEN} as refresh_token": at_refresh,
+    f"{paths.TOKEN} as code": at_code,
+    **{f"{path} as credential": as_session_credential(CREDENTIALS[path], path)
+       for path in CREDENTIALS},
+    f"{paths.LOGIN_PAGE} as handle": as_handle(paths.LOGIN_PAGE),
+    f"{paths.CONSENT_PAGE} as handle": as_handle(paths.CONSENT_PAGE),
+    f"{paths.ACCOUNT_PAGE} as cookie": as_login_cookie,
+    f"{paths.RESUME} as handle": as_handle(paths.RESUME),  # last: it finishes the request
+}  # fmt: skip
+GOOD = {
+    ("access token", f"{paths.USERINFO} as bearer"),
+    ("access token", f"{paths.INTROSPECT} as token"),
+    ("machine's token", f"{paths.INTROSPECT} as token"),
+    ("ID token", f"{paths.AUTHORIZE} as hint"),
+    ("ID token", f"{paths.END_SESSION} as hint"),
+    ("refresh token", f"{paths.TOKEN} as refresh_token"),
+    ("code", f"{paths.TOKEN} as code"),
+    ("handle of a request", f"{paths.RESUME} as handle"),
+    ("handle of a request", f"{paths.LOGIN_PAGE} as handle"),
+    ("handle of a request", f"{paths.CONSENT_PAGE} as handle"),
+    ("login cookie", f"{paths.ACCOUNT_PAGE} as cookie"),
 }
-GOOD |= {("handle of a request", "resume")}
+TAKES_NOTHING = {
+    paths.JWKS, paths.OPENID_CONFIGURATION, paths.OAUTH_METADATA, paths.SESSION_OPENAPI,
+    paths.STATIC, paths.LOGIN, paths.SIGNED_OUT,
+}  # fmt: skip
+"""Doors to which nothing that we handed out is brought, but the login cookie to say goodbye with."""
+
+
+async def test_JW_2_every_route_is_a_door_of_the_matrix_or_takes_nothing(api):
+    parts = api.operator
+    routes = {one.path for one in public_routes(parts, Hosted.of(parts))}
+    doors = {name.split(" as ")[0] for name in DOORS} - {SESSION} | {paths.SESSION}
+    assert doors | TAKES_NOTHING == routes
+    assert not doors & TAKES_NOTHING
 
 
 @pytest.mark.parametrize("door", DOORS)

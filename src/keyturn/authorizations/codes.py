@@ -214,7 +214,9 @@ class Codes:
             user = await self.accounts.get(stored.user_id)
         except NotFound:
             raise InvalidGrant("code: the account was deleted") from None
-        remember_me = True if stored.remembered else None
+        offline = OFFLINE in stored.scopes
+        # Who did not ask to be remembered said no, unless the application is to go on without them.
+        remember_me = stored.remembered or (None if offline else False)
         return SessionRequest(
             user_id=stored.user_id,
             client=client,
@@ -227,7 +229,7 @@ class Codes:
             device=stored.device,
             ip=stored.ip,
             login_id=stored.login_id,
-            offline=OFFLINE in stored.scopes,
+            offline=offline,
             proven=stored.proven,
         )
 

@@ -15,7 +15,7 @@ from keyturn.errors import InvalidCredentials, Refusal, Throttled, WeakPassword
 from keyturn.logins.model import Login, LoginRequest, StartedLogin
 from keyturn.pages.languages import Language
 from keyturn.pages.page import LANGUAGE, Page, Pages
-from keyturn.pages.waiting import OTHER_ACCOUNT, Purpose, Transactions, note_way_back
+from keyturn.pages.waiting import Purpose, Transactions, note_way_back
 from keyturn.users.accounts import Accounts
 from keyturn.users.authenticate import Authenticator
 from keyturn.users.model import Authenticated
@@ -77,7 +77,7 @@ class LoginPage:
         login = await self.transactions.login(request)
         if purpose.is_met_by(login):
             return self.transactions.go_on(purpose)
-        return self._form(request, purpose, await self._known(request, purpose, login))
+        return self._form(request, purpose, await self._known(purpose, login))
 
     async def post(self, request: Request) -> Response:
         """Answer 303 with a new cookie, or the form again: 400, 403, 429."""
@@ -123,10 +123,9 @@ class LoginPage:
         self.transactions.cookies.set_login(response, started.value, max_age)
         return response
 
-    async def _known(self, request: Request, purpose: Purpose, login: Login | None) -> Filled:
+    async def _known(self, purpose: Purpose, login: Login | None) -> Filled:
         """Return what can be filled in: who is signed in, else whom the application names."""
-        another = OTHER_ACCOUNT in request.query_params
-        if login is None or another or purpose.chooses_account:
+        if login is None or purpose.chooses_account:
             return Filled(purpose.login_hint)
         person = await self.accounts.active(login.user_id)
         return Filled(person.email, login.remembered, again=True)

@@ -41,6 +41,8 @@ class Waiting:
     pending: Pending
     client: Client
     browser: Browser
+    by_another: bool = False
+    """Whether the person said that they want to go on as somebody else."""
 
     @property
     def asked(self) -> AuthorizationRequest:
@@ -55,7 +57,8 @@ class Waiting:
     @property
     def query(self) -> Mapping[str, str]:
         """What names it in a link or a form of a page."""
-        return {HANDLE: self.handle, CLIENT: self.client.id}
+        named = {HANDLE: self.handle, CLIENT: self.client.id}
+        return {**named, OTHER_ACCOUNT: "yes"} if self.by_another else named
 
     @property
     def sources(self) -> Sources:
@@ -75,16 +78,17 @@ class Waiting:
     @property
     def chooses_account(self) -> bool:
         """Whether the person is to say which account they mean."""
-        return "select_account" in self.asked.prompt
+        return self.by_another or "select_account" in self.asked.prompt
 
     @property
     def way_on(self) -> str:
         """Where it is decided again: how much of a proof it wants, only that decision knows."""
         return f"{paths.RESUME}?{urlencode(self.query)}"
 
-    def is_met_by(self, _login: Login | None) -> bool:
-        """Never: whoever is sent to the sign-in page for a request has to sign in."""
-        return False
+    def is_met_by(self, login: Login | None) -> bool:
+        """Whether the person has signed in for it, and merely came back to the page."""
+        proven = login is not None and login.id == self.pending.proven_login_id
+        return proven and not self.by_another
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,8 @@ class Transactions:
         if client is None:
             raise await self._over(request, sent, "client: gone since the request began")
         note_client(request.scope, client)
-        return Waiting(pending, client, Browser(browser, is_new=False))
+        another = OTHER_ACCOUNT in sent
+        return Waiting(pending, client, Browser(browser, is_new=False), by_another=another)
 
     async def login(self, request: Request) -> Login | None:
         """Return the live login of this browser, or None."""
@@ -184,5 +189,5 @@ def note_way_back(request: Request, path: str, form: Mapping[str, str]) -> None:
 
     The form is not sent twice: a password belongs in no link, and in nobody's memory.
     """
-    kept = {name: form[name] for name in (HANDLE, CLIENT, LANGUAGE) if name in form}
+    kept = {name: form[name] for name in (HANDLE, CLIENT, OTHER_ACCOUNT, LANGUAGE) if name in form}
     note_again(request.scope, f"{path}?{urlencode(kept)}" if kept else path)
