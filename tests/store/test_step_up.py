@@ -243,3 +243,29 @@ async def test_a_lost_first_refresh_heals_and_the_older_session_ends_all_the_sam
     assert (await refresh(here, healed.refresh_token)).outcome is Outcome.ROTATED
     reason = "select revoke_reason from sessions where id = $1"
     assert await here.sql.fetchval(reason, id_of(old)) == "step_up"
+
+
+async def test_a_sign_out_and_a_first_refresh_at_one_moment_do_not_wait_for_each_other(here):
+    """Both end several sessions: the sign-out has the older one, the refresh the new one."""
+    login = await here.sign_in()
+    old = await redeemed(here, login)
+    again = await here.logins.prove_again(login.login, await here.now(), ("pwd",))
+    new = await redeemed(here, again, proven=True)
+    await here.sql.execute(
+        "create function dawdle() returns trigger language plpgsql as"
+        " $$ begin perform pg_sleep(0.2); return new; end $$;"
+        "create trigger dawdle before update of revoked_at on sessions for each row"
+        " when (new.revoke_reason = 'browser_logout') execute function dawdle()"
+    )
+    leaving = asyncio.create_task(here.logins.end(login.login.id, "browser_logout"))
+    held = (
+        "select 1 from pg_stat_activity"
+        " where wait_event = 'PgSleep' and datname = current_database()"
+    )
+    async with asyncio.timeout(10):
+        while await here.sql.fetchval(held) is None:
+            await asyncio.sleep(0.01)
+    with pytest.raises(InvalidGrant, match="revoked"):
+        await refresh(here, new.started.refresh_token)
+    await leaving
+    assert [await here.ended_by(id_of(one)) for one in (old, new)] == ["browser_logout"] * 2

@@ -205,6 +205,14 @@ with stepping_up as (
 )
 insert into step_ups (session_id, due_at) select id, now() + $2::interval from stepping_up;
 
+-- name: lock_login_of_step_up
+-- Hold the login of a session before its sessions, as whoever signs that login out does.
+-- In another order the two could wait for each other: both end more than one session.
+select logins.id
+  from sessions join logins on logins.id = sessions.login_id
+ where sessions.id = $1
+   for no key update of logins;
+
 -- name: settle_step_up
 -- The moment a session takes the place of older ones; of two who try, one does.
 update sessions
