@@ -162,7 +162,14 @@ class Parts:
     @property
     def codes(self) -> Codes:
         """The authorization codes."""
-        return Codes(self.database, self.starter, self.accounts, self.settings.sessions, self.audit)
+        return Codes(
+            database=self.database,
+            starter=self.starter,
+            accounts=self.accounts,
+            sessions=self.settings.sessions,
+            audit=self.audit,
+            issuer=self.settings.issuer,
+        )
 
     @property
     def consents(self) -> Consents:

@@ -67,7 +67,7 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
             access_tokens=parts.access_tokens,
             id_tokens=parts.id_tokens,
             accounts=parts.accounts,
-            issuer=parts.settings.issuer,
+            rotation=parts.rotation,
         ),
         RefreshTokenGrant(parts.rotation, parts.access_tokens, parts.id_tokens),
         ClientCredentialsGrant(parts.access_tokens, parts.clock),

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from support.api import FOREIGN_ORIGIN, claims_of
-from support.browserless import CALLBACK, SITE, VERIFIER, Browserless, forms_of, told
+from support.browserless import CALLBACK, SITE, SPA, VERIFIER, Browserless, forms_of, told
 from support.replicas import AUDIENCE
 
 USERINFO = "/oauth2/userinfo"
@@ -367,3 +367,35 @@ async def test_WB_11_pages_of_the_client_alone_may_read_its_tokens(api, rp, brow
     )
     allowed = answer.headers.get("access-control-allow-origin")
     assert allowed == (None if origin == FOREIGN_ORIGIN else origin)
+
+
+async def test_TK_8_what_a_client_may_have_no_more_is_in_no_token_of_a_code_on_its_way(
+    api, browser
+):
+    """An operator takes a scope and an API away while a code travels."""
+    gone = "https://billing.example.com"
+    client_id = await api.client({**SPA, "audiences": [AUDIENCE, gone]})
+    person = await api.person()
+    asked = {"scope": "openid email orders.read orders.write"}
+    code = await browser.code(client_id, person, **asked, resource=gone)
+    bare = await browser.code(client_id, person, scope="orders.read", resource=gone)
+    await api.redefine(client_id, {**SPA, "scopes": ["openid", "orders.read"]})
+    given = (await browser.redeem(client_id, code)).json()
+    said = claims_of(given["access_token"])
+    assert set(said["scope"].split()) == {"openid", "orders.read"}
+    assert said["aud"] == api.issuer
+    assert await refused(api, await browser.redeem(client_id, bare)) == "invalid_target"
+    again = await api.token(
+        client_id, grant_type="refresh_token", refresh_token=given["refresh_token"]
+    )
+    later = claims_of(again.json()["access_token"])
+    assert (later["scope"], later["aud"]) == (said["scope"], said["aud"])
+
+
+async def test_TK_8_nor_of_a_request_that_waits_for_its_person(api, browser):
+    client_id, person = await api.client(SPA), await api.person()
+    page = await browser.authorize(client_id, scope="openid orders.read orders.write")
+    await api.redefine(client_id, {**SPA, "scopes": ["openid", "orders.read"]})
+    code = told(await browser.sign_in(page, person))["code"]
+    given = (await browser.redeem(client_id, code)).json()
+    assert set(claims_of(given["access_token"])["scope"].split()) == {"openid", "orders.read"}

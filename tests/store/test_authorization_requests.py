@@ -10,8 +10,7 @@ import pytest
 
 from keyturn.authorization_errors import RequestOver
 from keyturn.authorizations import requests
-from keyturn.authorizations.codes import CodeGrant
-from keyturn.authorizations.model import AuthorizationRequest
+from keyturn.authorizations.model import AuthorizationRequest, CodeGrant
 from keyturn.authorizations.sealed import LONGEST
 from keyturn.crypto.secrets import MasterSecrets
 from keyturn.errors import InvalidRequest, Unavailable

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from keyturn.authorizations.codes import OFFLINE, Redeemed
+from keyturn.authorizations.codes import OFFLINE
+from keyturn.authorizations.model import Redeemed
 from keyturn.errors import InvalidGrant, InvalidScope, Unavailable
 from keyturn.jobs.leader import Leadership
 from keyturn.jobs.settle_step_ups import SettleStepUps

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from keyturn.authorizations.codes import CodeGrant, Codes, Redeemed, Redemption
+from keyturn.authorizations.codes import Codes
 from keyturn.authorizations.consents import Consents
-from keyturn.authorizations.model import AuthorizationRequest
+from keyturn.authorizations.model import AuthorizationRequest, CodeGrant, Redeemed, Redemption
 from keyturn.authorizations.requests import Requests
 from keyturn.clients.model import Client
 from keyturn.clock import SystemClock

@@ -6,22 +6,18 @@ was meant for one: the session it gave ends. Whoever merely saw a code and prove
 nothing; otherwise that glance would be a switch to sign people out.
 """
 
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Self
-from uuid import UUID
+from dataclasses import dataclass
+from datetime import timedelta
 
 from keyturn.authorizations import requests
-from keyturn.authorizations.model import AuthorizationRequest
+from keyturn.authorizations.model import CodeGrant, Redeemed, Redemption, StoredCode
 from keyturn.clients.model import Client
-from keyturn.crypto import opaque, pkce
-from keyturn.db.pool import Database, Row, Statements
+from keyturn.crypto import opaque
+from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import load_queries
 from keyturn.errors import InvalidCredentials, InvalidGrant, InvalidTarget, NotFound
-from keyturn.logins.model import Login
 from keyturn.sessions.end import Ended, end_session
 from keyturn.sessions.lifetimes import choose
-from keyturn.sessions.model import Started
 from keyturn.sessions.start import Begun, SessionRequest, Starter
 from keyturn.settings import SessionsSettings
 from keyturn.telemetry.audit import Audit, AuditEvent
@@ -40,92 +36,6 @@ OFFLINE = "offline_access"
 
 
 @dataclass(frozen=True, slots=True)
-class CodeGrant:
-    """What a person granted: the request, their login, the scopes they agreed to."""
-
-    request: AuthorizationRequest
-    login: Login
-    scopes: frozenset[str]
-    proven: bool = False
-    """They proved themselves for this very request."""
-    device: str | None = None
-    ip: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Redemption:
-    """What an authenticated client brings to the token endpoint."""
-
-    client: Client
-    code: str = field(repr=False)
-    redirect_uri: str | None
-    code_verifier: str | None = field(repr=False)
-    audiences: tuple[str, ...] | None = None
-    """The resources it wants a token for; None: all that were granted (RFC 8707 section 2.2)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Redeemed:
-    """The session a code gave, and what its ID token says besides."""
-
-    started: Started
-    nonce: str | None
-    id_token_claims: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCode:
-    """What a code is bound to; nothing of it ever changes."""
-
-    client_id: str
-    redirect_uri: str
-    code_challenge: str | None
-    nonce: str | None
-    user_id: UUID
-    login_id: UUID
-    scopes: frozenset[str]
-    audiences: tuple[str, ...]
-    id_token_claims: tuple[str, ...]
-    auth_time: datetime
-    amr: tuple[str, ...]
-    proven: bool
-    remembered: bool
-    device: str | None
-    ip: str | None
-
-    @classmethod
-    def from_row(cls, row: Row) -> Self:
-        """Build from the row of the query `read_code`."""
-        return cls(
-            client_id=row["client_id"],
-            redirect_uri=row["redirect_uri"],
-            code_challenge=row["code_challenge"],
-            nonce=row["nonce"],
-            user_id=row["user_id"],
-            login_id=row["login_id"],
-            scopes=frozenset(row["scopes"]),
-            audiences=tuple(row["audiences"]),
-            id_token_claims=tuple(row["id_token_claims"]),
-            auth_time=row["auth_time"],
-            amr=tuple(row["amr"]),
-            proven=row["proven"],
-            remembered=row["remembered"],
-            device=row["device"],
-            ip=row["ip"],
-        )
-
-    def refuses(self, redemption: Redemption) -> str | None:
-        """Say what the code is bound to and the redemption has not shown; None: everything."""
-        if self.client_id != redemption.client.id:
-            return "another client's"
-        if self.redirect_uri != redemption.redirect_uri:
-            return "the redirect URI is not that of the request"
-        if not pkce.proves(redemption.code_verifier, self.code_challenge):
-            return "the verifier is not that of the challenge"
-        return None
-
-
-@dataclass(frozen=True, slots=True)
 class Codes:
     """The codes of this server."""
 
@@ -134,6 +44,7 @@ class Codes:
     accounts: Accounts
     sessions: SessionsSettings
     audit: Audit
+    issuer: str
 
     async def issue(self, grant: CodeGrant, finishing: str | None = None) -> str:
         """Keep a new code and return it.
@@ -189,7 +100,9 @@ class Codes:
         if reason is not None:
             await self._suspect(redemption, stored, reason)
             raise InvalidGrant(f"code: {reason}")
-        if not set(redemption.audiences or ()) <= set(stored.audiences):
+        allowed = {*redemption.client.audiences, self.issuer}
+        left = allowed.intersection(stored.audiences)
+        if not left.issuperset(redemption.audiences or ()) or not left:
             raise InvalidTarget("resource: not granted with the code")
         return stored
 

@@ -1,9 +1,16 @@
-"""What an application asked for, once checked; and that question while a person answers it."""
+"""What an application asked for, that question while a person answers it, and a code's terms."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any, Literal, Self
 from uuid import UUID
+
+from keyturn.clients.model import Client
+from keyturn.crypto import pkce
+from keyturn.db.pool import Row
+from keyturn.logins.model import Login
+from keyturn.sessions.model import Started
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +73,89 @@ def _typed(name: str, value: Any) -> Any:
     if not isinstance(value, list):
         return value
     return frozenset(value) if name in _SETS else tuple(value)
+
+
+@dataclass(frozen=True, slots=True)
+class CodeGrant:
+    """What a person granted: the request, their login, the scopes they agreed to."""
+
+    request: AuthorizationRequest
+    login: Login
+    scopes: frozenset[str]
+    proven: bool = False
+    """They proved themselves for this very request."""
+    device: str | None = None
+    ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redemption:
+    """What an authenticated client brings to the token endpoint."""
+
+    client: Client
+    code: str = field(repr=False)
+    redirect_uri: str | None
+    code_verifier: str | None = field(repr=False)
+    audiences: tuple[str, ...] | None = None
+    """The resources it wants a token for; None: all that were granted (RFC 8707 section 2.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """The session a code gave, and what its ID token says besides."""
+
+    started: Started
+    nonce: str | None
+    id_token_claims: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCode:
+    """What a code is bound to; nothing of it ever changes."""
+
+    client_id: str
+    redirect_uri: str
+    code_challenge: str | None
+    nonce: str | None
+    user_id: UUID
+    login_id: UUID
+    scopes: frozenset[str]
+    audiences: tuple[str, ...]
+    id_token_claims: tuple[str, ...]
+    auth_time: datetime
+    amr: tuple[str, ...]
+    proven: bool
+    remembered: bool
+    device: str | None
+    ip: str | None
+
+    @classmethod
+    def from_row(cls, row: Row) -> Self:
+        """Build from the row of the query `read_code`."""
+        return cls(
+            client_id=row["client_id"],
+            redirect_uri=row["redirect_uri"],
+            code_challenge=row["code_challenge"],
+            nonce=row["nonce"],
+            user_id=row["user_id"],
+            login_id=row["login_id"],
+            scopes=frozenset(row["scopes"]),
+            audiences=tuple(row["audiences"]),
+            id_token_claims=tuple(row["id_token_claims"]),
+            auth_time=row["auth_time"],
+            amr=tuple(row["amr"]),
+            proven=row["proven"],
+            remembered=row["remembered"],
+            device=row["device"],
+            ip=row["ip"],
+        )
+
+    def refuses(self, redemption: Redemption) -> str | None:
+        """Say what the code is bound to and the redemption has not shown; None: everything."""
+        if self.client_id != redemption.client.id:
+            return "another client's"
+        if self.redirect_uri != redemption.redirect_uri:
+            return "the redirect URI is not that of the request"
+        if not pkce.proves(redemption.code_verifier, self.code_challenge):
+            return "the verifier is not that of the challenge"
+        return None

@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keyturn import paths
-from keyturn.authorizations.codes import CodeGrant, Codes
+from keyturn.authorizations.codes import Codes
 from keyturn.authorizations.consents import Consents
-from keyturn.authorizations.model import AuthorizationRequest, Pending
+from keyturn.authorizations.model import AuthorizationRequest, CodeGrant, Pending
 from keyturn.authorizations.requests import Requests
 from keyturn.clients.model import Client
 from keyturn.errors import Refusal

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from keyturn.authorizations.codes import Codes, Redeemed, Redemption
+from keyturn.authorizations.codes import Codes
+from keyturn.authorizations.model import Redeemed, Redemption
 from keyturn.clients.model import Client
 from keyturn.errors import InvalidGrant, InvalidRequest, InvalidToken
 from keyturn.oauth.grants.base import TokenAnswer, TokenRequest
-from keyturn.sessions.model import Session
+from keyturn.sessions.rotation import Rotation
 from keyturn.tokens.access_token import AccessTokens
 from keyturn.tokens.claims import OPENID, shown
 from keyturn.tokens.id_token import NOTHING, IdTokens
@@ -22,7 +23,7 @@ class AuthorizationCodeGrant:
     access_tokens: AccessTokens
     id_tokens: IdTokens
     accounts: Accounts
-    issuer: str
+    rotation: Rotation
     name: ClassVar[str] = "authorization_code"
 
     async def answer(self, request: TokenRequest) -> TokenAnswer:
@@ -46,29 +47,33 @@ class AuthorizationCodeGrant:
             )
         )
         session = redeemed.started.session
-        audiences = self._audiences(request, session)
-        access_token = self.access_tokens.for_session(session, client, session.scopes, audiences)
+        # The client may have less by now than when it asked, as at any later refresh.
+        scopes, left = self.rotation.still_granted(client, session)
+        audiences = self._audiences(request, left)
+        access_token = self.access_tokens.for_session(session, client, scopes, audiences)
         refreshes = "refresh_token" in client.grant_types
         return TokenAnswer(
             access_token=access_token,
             refresh_token=redeemed.started.refresh_token if refreshes else None,
-            id_token=await self._id_token(redeemed, client, access_token.value),
+            id_token=await self._id_token(redeemed, client, scopes, access_token.value),
         )
 
-    def _audiences(self, request: TokenRequest, session: Session) -> tuple[str, ...]:
+    def _audiences(self, request: TokenRequest, left: tuple[str, ...]) -> tuple[str, ...]:
         """Return what this access token is for: the resources named, or all (RFC 8707)."""
         if request.audiences is None:
-            return session.audiences
-        ours = (self.issuer,) if self.issuer in session.audiences else ()
+            return left
+        ours = (self.rotation.issuer,) if self.rotation.issuer in left else ()
         return tuple(dict.fromkeys((*request.audiences, *ours)))
 
-    async def _id_token(self, redeemed: Redeemed, client: Client, access_token: str) -> str | None:
+    async def _id_token(
+        self, redeemed: Redeemed, client: Client, scopes: frozenset[str], access_token: str
+    ) -> str | None:
         session = redeemed.started.session
-        if OPENID not in session.scopes:
+        if OPENID not in scopes:
             return None
         claims = NOTHING
         asked = client.id_token_claims.union(redeemed.id_token_claims)
-        wanted = shown(session.scopes) & asked
+        wanted = shown(scopes) & asked
         if wanted:
             try:
                 user = await self.accounts.active(session.user_id)
