@@ -633,6 +633,33 @@ async def test_a_fault_between_the_answer_and_its_code_costs_nobody_their_sign_i
     assert (await browser.redeem(rp, code)).status_code == 200
 
 
+REFUSE = """
+create function refuse() returns trigger language plpgsql as
+$$ begin raise exception 'full' using errcode = '53100'; end $$;
+create trigger refuse before insert on authorization_requests for each row
+  when (new.proven_login_id = '{}') execute function refuse()
+"""
+
+
+async def test_a_fault_between_the_proof_and_its_note_signs_nobody_out(api, spa, browser):
+    """The cookie's value has changed, and the database takes no note for which request."""
+    person = await api.person()
+    await browser.tokens(spa, person)
+    login_id = await api.sql.fetchval("select id from logins where user_id = $1", person.id)
+    page = await browser.authorize(spa, prompt="login")
+    await api.sql.execute(REFUSE.format(login_id))
+    try:
+        page = await browser.sign_in(page, person)
+    finally:
+        await api.sql.execute("drop trigger refuse on authorization_requests")
+        await api.sql.execute("drop function refuse()")
+    assert "login" in forms_of(page), "the request still wants its proof"
+    assert "code" in told(await browser.authorize(spa, prompt="none"))
+    assert "code" in told(await browser.sign_in(page, person))
+    alive = "select count(*) from logins where user_id = $1 and ended_at is null"
+    assert await api.sql.fetchval(alive, person.id) == 1
+
+
 async def test_other_methods_are_told_which_there_are(api):
     for path in (AUTHORIZE, "/oauth2/logout", "/oauth2/userinfo", "/login", "/consent"):
         answer = await api.callers[0].request("PUT", path)

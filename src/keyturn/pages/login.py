@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keyturn import paths
-from keyturn.errors import InvalidCredentials, Refusal, Throttled, WeakPassword
+from keyturn.errors import InvalidCredentials, Refusal, Throttled, Unavailable, WeakPassword
 from keyturn.logins.model import Login, LoginRequest, StartedLogin
 from keyturn.pages.languages import Language
 from keyturn.pages.page import LANGUAGE, Page, Pages
@@ -95,7 +95,7 @@ class LoginPage:
             response = self._again(request, purpose, form, Problem.of(refusal))
             add_retry_after(response, refusal)
             return response
-        return await self._signed_in(purpose, started)
+        return await self._signed_in(request, purpose, started)
 
     async def _sign_in(self, request: Request, form: Form) -> StartedLogin:
         address = self.address.of(request)
@@ -115,9 +115,18 @@ class LoginPage:
             )
         )
 
-    async def _signed_in(self, purpose: Purpose, started: StartedLogin) -> Response:
+    async def _signed_in(
+        self, request: Request, purpose: Purpose, started: StartedLogin
+    ) -> Response:
         login = started.login
-        response = await self.transactions.prove(purpose, login)
+        try:
+            response = await self.transactions.prove(purpose, login)
+        except Unavailable as trouble:
+            # The cookie's old value is dead: a browser that never hears the new one is signed out.
+            # Without the note, a request that wants a proof asks for it once more.
+            notes = notes_of(request.scope)
+            notes.error, notes.detail = trouble.code, trouble.detail
+            response = self.transactions.go_on(purpose)
         left = int((login.expires_at - login.decided_at).total_seconds())
         max_age = left if login.remembered else None
         self.transactions.cookies.set_login(response, started.value, max_age)
