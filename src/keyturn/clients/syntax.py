@@ -90,6 +90,8 @@ def redirect_uri(value: str) -> str:
         # `javascript:`, `data:` and everything else that a browser would act upon.
         if "." not in scheme or not value[len(scheme) + 1 :].startswith("/"):
             raise ValueError("https, or an app's own scheme like com.example.app:/callback")
+        if not _is_readable(value):
+            raise ValueError("names a host that browsers can read, or none")
         return value
     host = _host(value)
     if not value[len(scheme) :].startswith("://") or not host or "@" in urlsplit(value).netloc:
@@ -105,6 +107,14 @@ def server_uri(value: str) -> str:
         raise ValueError(f"at most {LONGEST_URI} characters")
     Destination.parse(value)
     return value
+
+
+def _is_readable(uri: str) -> bool:
+    # Pages and policies are made of its parts.
+    try:
+        return urlsplit(uri).port != 0
+    except ValueError:
+        return False
 
 
 def _host(uri: str) -> str | None:

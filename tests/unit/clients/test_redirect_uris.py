@@ -63,6 +63,9 @@ def test_ru_4_a_redirect_uri_is_https_or_loopback_or_an_apps_own_scheme(value):
         "about:blank",
         "myapp:/callback",
         "com.example.app:callback",
+        "com.example.app://callback:99999/",
+        "com.example.app://callback:x/",
+        "com.example.app://[callback",
     ],
 )
 def test_ru_4_nothing_else_can_be_registered(value):
