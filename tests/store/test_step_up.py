@@ -270,3 +270,31 @@ async def test_a_sign_out_and_a_first_refresh_at_one_moment_do_not_wait_for_each
         await refresh(here, new.started.refresh_token)
     await leaving
     assert [await here.ended_by(id_of(one)) for one in (old, new)] == ["browser_logout"] * 2
+
+
+async def test_refreshes_the_job_and_whoever_ends_all_never_wait_for_each_other(here):
+    """Each ends several sessions of one login: in two orders, some would be answered by 503."""
+    for ending in ("browser_logout", "withdrawn", "logout_all") * 3:
+        login = await here.sign_in()
+        tokens = [(await redeemed(here, login)).started.refresh_token for _ in range(3)]
+        for _ in range(2):
+            login = await here.logins.prove_again(login.login, await here.now(), ("pwd",))
+            new = await redeemed(here, login, proven=True)
+            tokens += [new.started.refresh_token] * 2
+        await here.sql.execute(DUE)
+        endings = {
+            "browser_logout": here.logins.end(login.login.id, "browser_logout"),
+            "withdrawn": here.consents.withdraw(here.user_id, SHOP.id),
+            "logout_all": here.parts.accounts.logout_everywhere(here.user_id),
+        }
+        answers = await asyncio.gather(
+            *(refresh(here, token) for token in tokens),
+            here.parts.step_ups.settle_due(10),
+            here.parts.step_ups.settle_due(10),
+            endings.pop(ending),
+            return_exceptions=True,
+        )
+        for left in endings.values():
+            left.close()
+        failed = [one for one in answers if isinstance(one, BaseException)]
+        assert [one for one in failed if not isinstance(one, InvalidGrant)] == []

@@ -205,13 +205,17 @@ with stepping_up as (
 )
 insert into step_ups (session_id, due_at) select id, now() + $2::interval from stepping_up;
 
--- name: lock_login_of_step_up
--- Hold the login of a session before its sessions, as whoever signs that login out does.
--- In another order the two could wait for each other: both end more than one session.
-select logins.id
-  from sessions join logins on logins.id = sessions.login_id
- where sessions.id = $1
-   for no key update of logins;
+-- name: lock_for_step_up
+-- Hold a session and those whose place it takes, in the order in which others end them.
+-- The new one first, and then the older ones, would be another order than that of whoever ends all
+-- of a login, an account or a client here: each would wait for the other.
+select one.id
+  from sessions as new
+  join sessions as one on one.user_id = new.user_id
+                      and one.client_id = new.client_id
+                      and one.login_id = new.login_id
+ where new.id = $1 and one.revoked_at is null and one.expires_at > now()
+   for no key update of one;
 
 -- name: settle_step_up
 -- The moment a session takes the place of older ones; of two who try, one does.

@@ -45,7 +45,7 @@ class StepUps:
 
         A session that has itself ended replaces nothing.
         """
-        await tx.fetch_row(SQL["lock_login_of_step_up"], session_id)
+        await tx.fetch(SQL["lock_for_step_up"], session_id)
         new = await tx.fetch_row(SQL["settle_step_up"], session_id)
         await tx.execute(SQL["forget_step_up"], session_id)
         if new is None:
