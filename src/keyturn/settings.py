@@ -79,7 +79,7 @@ class ServerSettings(Section):
     max_body_bytes: int = Field(65536, ge=1024, description="Largest request body.")
     max_form_bytes: int = Field(16384, ge=1024, description="Largest form at protocol endpoints.")
     max_header_bytes: int = Field(16384, ge=1024, description="Largest header block.")
-    max_url_bytes: int = Field(8192, ge=256, description="Largest request target.")
+    max_url_bytes: int = Field(8192, ge=7168, description="Largest request target.")
     header_timeout: Fraction = Field(10.0, description="Seconds for the header block to arrive.")
     body_timeout: Fraction = Field(10.0, description="Seconds for the body to arrive.")
     idle_timeout: Fraction = Field(5.0, description="Seconds a kept-alive connection may idle.")

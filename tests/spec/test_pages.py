@@ -384,6 +384,9 @@ async def test_another_account_can_be_chosen_where_consent_is_asked(api, client,
     link = read(page).by_id("other-account")
     shown = await visitor.get(link["href"])
     assert form_of(shown, "login").controls["email"]["value"] == ""
+    german = next(told["href"] for tag, told in read(shown).elements if told.get("lang") == "de")
+    shown = await visitor.get(german)
+    assert form_of(shown, "login").controls["email"]["value"] == ""
     other = await api.person()
     assert other.email in (await visitor.sign_in(shown, other)).text
 
@@ -496,6 +499,8 @@ async def test_the_back_button_leads_to_a_way_on(client, visitor, person):
     page = await visitor.ask(client)
     question = await visitor.sign_in(page, person)
     form = form_of(question, "consent")
+    again = await visitor.get(str(page.url))
+    assert form_of(again, "consent").fields["request"] == form.fields["request"]
     assert "code" in location(await visitor.submit(form, decision="allow"))
     for address in (str(page.url), str(question.url)):
         assert "You are signed in" in way_on(await visitor.get(address))

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -39,6 +40,20 @@ async def test_a_code_gives_a_session_that_hangs_on_the_login(here):
 async def test_offline_access_makes_the_session_outlive_the_login(here):
     await here.redeem(await here.code(scopes=REQUEST.scopes | {OFFLINE}))
     assert await here.sql.fetchval("select offline from sessions")
+
+
+@pytest.mark.parametrize(
+    ("remembered", "offline", "days", "kept"),
+    [(True, False, 30, True), (True, True, 30, True), (False, True, 7, None), (False, False, 1, False)],
+)  # fmt: skip
+async def test_how_long_a_session_lives_is_what_the_person_ticked(
+    here, remembered, offline, days, kept
+):
+    login = await here.sign_in(remembered=remembered)
+    scopes = REQUEST.scopes | ({OFFLINE} if offline else set())
+    session = (await here.redeem(await here.code(login, scopes=scopes))).started.session
+    assert session.expires_at - session.decided_at == timedelta(days=days)
+    assert session.remembered is kept
 
 
 async def test_ac_1_codes_are_random_and_the_database_keeps_a_hash(here):
