@@ -1,4 +1,4 @@
-"""What programs that insist on TLS stand on: a real server where its issuer says, behind a proxy."""
+"""A browser; and a real server behind TLS, where its issuer says, for programs that insist on it."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import httpx2
 import pytest
 
-from support import replicas
+from support import chromium, debian, replicas
 from support.api import Api, api_of
 from support.servers import Databases
 from support.tls_front import TlsFront, tls_front
@@ -42,3 +42,19 @@ async def behind_tls(
     """The server of whoever needs no settings of its own."""
     async with serve_behind_tls() as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def chromium_program() -> chromium.Program:
+    """A Chromium; skips whoever needs it where it is neither installed nor to be had."""
+    try:
+        return chromium.obtained()
+    except debian.NotObtainable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+async def browser(chromium_program: chromium.Program) -> AsyncIterator[chromium.Chromium]:
+    """One browser for all; each test has a tab of its own."""
+    async with chromium.running(chromium_program) as one:
+        yield one

@@ -23,13 +23,10 @@ from starlette.requests import Request
 
 from support import replicas
 from support.api import PASSWORD, Api, api_of
-from support.chromium import PATIENCE, Chromium, Tab, chromium, installed
+from support.chromium import PATIENCE, Tab
 from support.visitor import VERIFIER, WEB, authorization
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(installed() is None, reason="no Chromium is installed"),
-]
+pytestmark = pytest.mark.browser
 
 LOOKS = {
     "light": ("en", {"width": 1000}),
@@ -161,12 +158,6 @@ async def app(site) -> AsyncIterator[App]:
     async with application() as callback:
         raw = {**WEB, "scopes": MANY, "redirect_uris": [callback], "kind": "confidential"}
         yield App(site, await site.client(raw), callback)
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Chromium]:
-    async with chromium() as one:
-        yield one
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import httpx2
 import pytest
 
-from support import apache
+from support import apache, debian
 from support.api import Api, Person
 from support.replicas import AUDIENCE
 from support.tls_front import Refreshes, TlsFront
@@ -157,7 +157,7 @@ class Browser:
 def installation() -> apache.Installation:
     try:
         return apache.obtained()
-    except apache.NotObtainable as reason:
+    except debian.NotObtainable as reason:
         pytest.skip(str(reason))
 
 

@@ -1,7 +1,6 @@
 """An Apache with mod_auth_openidc, as Debian builds them: where it is, and one that runs.
 
-One that is installed is taken. Else the packages are fetched with apt, which checks their
-signatures, and unpacked into a cache folder: nothing is installed, and no rights are needed.
+One that is installed is taken. Else Debian's packages are unpacked into a cache folder.
 """
 
 import html
@@ -15,14 +14,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
+
+from support import debian
 
 PACKAGES = ("apache2-bin", "libapache2-mod-auth-openidc")
 INSTALLED = (Path("/usr/lib/apache2/modules"), Path("/usr/lib64/httpd/modules"))
 NAMES = ("apache2", "httpd")
 BASE = ("mpm_event", "unixd", "authn_core", "authz_core", "authz_user", "include", "auth_openidc")
-FETCHING = 120.0
 PATIENCE = 20.0
 UNPRIVILEGED = "User #65534\nGroup #65534"
 PAGE = "<!doctype html><title>app</title><pre><!--#printenv --></pre>\n"
@@ -49,23 +48,19 @@ DocumentRoot "{folder}/pages"
 """
 
 
-class NotObtainable(RuntimeError):
-    """There is no Apache with the module here, and none can be fetched; says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Installation:
     """A program, where its modules are, and its libraries if not where the system looks."""
 
     program: Path
     modules: tuple[Path, ...]
-    libraries: Path | None = None
+    libraries: str = ""
 
     @property
     def environ(self) -> dict[str, str]:
         """What the program needs to find its libraries."""
         path = {"PATH": os.environ["PATH"]}
-        return path if self.libraries is None else {**path, "LD_LIBRARY_PATH": str(self.libraries)}
+        return {**path, "LD_LIBRARY_PATH": self.libraries} if self.libraries else path
 
     def loading(self, names: Iterable[str]) -> Iterator[str]:
         """Yield the directives that load these modules; one without a file is built in."""
@@ -76,85 +71,21 @@ class Installation:
 
 
 def obtained() -> Installation:
-    """Return an Apache with the module, fetched if need be. Raises `NotObtainable`."""
+    """Return an Apache with the module, fetched if need be. Raises `debian.NotObtainable`."""
     program = next((found for name in NAMES if (found := _on_path(name))), None)
     if program is not None and any((one / "mod_auth_openidc.so").exists() for one in INSTALLED):
         return Installation(Path(program), INSTALLED)
-    folder = _fetched_into(_cache())
+    folder = debian.unpacked("apache", *PACKAGES)
     fetched = folder / "usr/sbin/apache2"
     return Installation(
         fetched if fetched.exists() else Path(program or fetched),
         (folder / "usr/lib/apache2/modules", *INSTALLED),
-        next(folder.glob("usr/lib/*-linux-*"), None),
+        debian.libraries(folder),
     )
 
 
 def _on_path(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "keyturn-tests" / "apache"
-
-
-def _fetched_into(cache: Path) -> Path:
-    """Return the folder that holds the packages' files, named after exactly these packages."""
-    for tool in ("apt-get", "dpkg"):
-        if shutil.which(tool) is None:
-            raise NotObtainable(f"no Apache with mod_auth_openidc is installed, and no {tool}")
-    told = _apt("install", "--simulate", "-y", "--no-install-recommends", *PACKAGES)
-    wanted = [line for line in told.splitlines() if line.startswith("Inst ")]
-    if not wanted:
-        raise NotObtainable("apt calls the packages installed, but their files are not there")
-    folder = cache / sha256("\n".join(sorted(wanted)).encode()).hexdigest()[:16]
-    if not folder.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as work:
-            _unpack(Path(work))
-            _put(Path(work) / "files", folder)
-    return folder
-
-
-def _unpack(work: Path) -> None:
-    """Fetch what the system lacks for these packages, and unpack it into `files`."""
-    (work / "archives" / "partial").mkdir(parents=True)
-    places = (f"Dir::Cache={work}/", "Dir::Cache::archives=archives/", "Debug::NoLocking=1")
-    options = [word for place in places for word in ("-o", place)]
-    _apt("install", "--download-only", "-y", "--no-install-recommends", *options, *PACKAGES)
-    for archive in sorted((work / "archives").glob("*.deb")):
-        _run("dpkg", "-x", str(archive), str(work / "files"))
-
-
-def _put(made: Path, folder: Path) -> None:
-    """Move a finished folder to its place, unless another process was faster."""
-    try:
-        made.rename(folder)
-    except OSError:
-        if not folder.exists():
-            raise
-
-
-def _apt(*arguments: str) -> str:
-    return _run("apt-get", "-q", *arguments)
-
-
-def _run(*command: str) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=FETCHING,
-            check=True,
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
-        )
-    except subprocess.TimeoutExpired as late:
-        raise NotObtainable(f"{command[0]} took more than {FETCHING:.0f} s") from late
-    except subprocess.CalledProcessError as failed:
-        said = " ".join(failed.stderr.split())[-300:]
-        raise NotObtainable(f"{command[0]} could not get it: {said}") from failed
-    return done.stdout
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 Nothing but the standard library: messages of the DevTools protocol, ended by a zero byte, on two
 inherited file descriptors. Each tab has a jar of its own; the profile is thrown away.
+
+One that is installed is taken. Else Debian's packages are unpacked into a cache folder.
 """
 
 import asyncio
@@ -17,7 +19,19 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from support import debian
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PACKAGES = ("chromium", "fonts-liberation")
+FONTS = """<fontconfig>
+<dir>{folder}/usr/share/fonts</dir>
+<include ignore_missing="yes">/etc/fonts/fonts.conf</include>
+<include ignore_missing="yes">{folder}/etc/fonts/fonts.conf</include>
+<include ignore_missing="yes">{folder}/usr/share/fontconfig/conf.avail/30-metric-aliases.conf</include>
+<include ignore_missing="yes">{folder}/usr/share/fontconfig/conf.avail/60-latin.conf</include>
+</fontconfig>
+"""
+"""Fonts of the system and of unpacked packages: without any, text has no width."""
 OPTIONS = (
     "--headless",
     "--no-sandbox",
@@ -35,9 +49,29 @@ PATIENCE = 20.0
 LARGEST = 64 * 1024 * 1024
 
 
-def installed() -> str | None:
-    """Return the path of a Chromium, or None."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A Chromium, and the folder of its packages if they are not installed."""
+
+    path: Path
+    unpacked: Path | None = None
+
+    def environ(self, profile: Path) -> dict[str, str]:
+        """Return what it needs to find its libraries and fonts; they are written down there."""
+        if self.unpacked is None:
+            return dict(os.environ)
+        fonts = profile / "fonts.conf"
+        fonts.write_text(FONTS.format(folder=self.unpacked))
+        libraries = debian.libraries(self.unpacked)
+        return {**os.environ, "LD_LIBRARY_PATH": libraries, "FONTCONFIG_FILE": str(fonts)}
+
+
+def obtained() -> Program:
+    """Return a Chromium, fetched if need be. Raises `debian.NotObtainable`."""
+    if installed := next(filter(None, map(shutil.which, NAMES)), None):
+        return Program(Path(installed))
+    folder = debian.unpacked("chromium", *PACKAGES)
+    return Program(folder / "usr/lib/chromium/chromium", folder)
 
 
 @dataclass
@@ -209,18 +243,16 @@ class Chromium:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Chromium]:
+async def running(program: Program) -> AsyncIterator[Chromium]:
     """Run a browser until the end of the block."""
-    path = installed()
-    assert path is not None
     to_browser, from_us = os.pipe()
     to_us, from_browser = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         # The browser wants its pipe as descriptors 3 and 4, whichever numbers ours have.
         line = f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}'
         process = await asyncio.create_subprocess_exec(
-            "bash", "-c", line, path, *OPTIONS, f"--user-data-dir={profile}", "about:blank",
-            pass_fds=(to_browser, from_browser),
+            "bash", "-c", line, program.path, *OPTIONS, f"--user-data-dir={profile}", "about:blank",
+            env=program.environ(Path(profile)), pass_fds=(to_browser, from_browser),
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         os.close(to_browser)

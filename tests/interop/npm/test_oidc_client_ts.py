@@ -17,14 +17,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from support.api import Api, Person
-from support.chromium import Chromium, Tab, chromium, installed
+from support.chromium import Chromium, Tab
 from support.replicas import AUDIENCE
 from support.tls_front import Refreshes, TlsFront
 
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.skipif(installed() is None, reason="no Chromium is installed"),
-]
+pytestmark = pytest.mark.interop
 
 PAGES = Path(__file__).parent / "oidc-client-ts"
 SCOPE = "openid profile email offline_access orders.read"
@@ -139,12 +136,6 @@ async def app(site, front, packages) -> AsyncIterator[Application]:
     async with served(site, front, library) as one:
         await one.register()
         one.set()
-        yield one
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Chromium]:
-    async with chromium() as one:
         yield one
 
 
