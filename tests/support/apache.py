@@ -34,6 +34,8 @@ PidFile "{folder}/apache.pid"
 ErrorLog "{folder}/error.log"
 LogLevel warn
 Mutex posixsem
+# Longer than any client keeps a connection: one that closes as a request leaves would lose it.
+KeepAliveTimeout 60
 ThreadsPerChild 16
 MaxRequestWorkers 16
 StartServers 1
