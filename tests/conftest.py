@@ -5,9 +5,12 @@ and drops databases named `keyturn_t...` on it and touches nothing else.
 """
 
 import os
+import sys
 from collections.abc import AsyncIterator
+from functools import cache
 from itertools import count
 
+import httpcore2
 import pytest
 import redis.asyncio
 
@@ -19,6 +22,14 @@ from support.servers import Databases, private_postgres, private_valkey
 HTTPS = "https://localhost:8443"
 
 _key_spaces = count()
+
+# Rewriting the asserts of all tests takes longer than running many of them, in each worker again
+# where the environment says that Python keeps nothing compiled.
+sys.dont_write_bytecode = False
+
+# Every HTTP client reads all the authorities that the machine trusts, which costs more than most
+# requests; no test speaks to a site that one of them vouches for.
+httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
 
 
 @pytest.fixture(scope="session")

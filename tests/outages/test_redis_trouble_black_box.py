@@ -67,7 +67,7 @@ class Checker:
                 self.refused_alive += not await self.api.is_active(self.alive.access_token, on=on)
                 for device, at in self.ended[-6:]:
                     await self.check(device, at, on)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
 
     async def check(self, device: SignedIn, at: float, on: int) -> bool:
         """Ask one replica about one ended session; return whether it still accepts."""

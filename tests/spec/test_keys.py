@@ -5,7 +5,6 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from secrets import token_bytes
@@ -29,7 +28,7 @@ from support.forging import (
     thumbprint,
 )
 from support.replicas import MASTER
-from support.starts import Starts
+from support.starts import Starts, shared
 from support.tree import ROOT
 
 JWKS = "/.well-known/jwks.json"
@@ -71,10 +70,9 @@ def kid_of(token: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def starts() -> Iterator[Starts]:
+def starts() -> Starts:
     """The program, ready to be started under any environment."""
-    with Starts.loaded() as loaded:
-        yield loaded
+    return shared()
 
 
 def environ(**changes: str) -> dict[str, str]:

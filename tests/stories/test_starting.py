@@ -1,22 +1,19 @@
 """An operator's mistakes: the start ends with exit code 2 and a sentence, before anybody is served."""
 
-from collections.abc import Iterator
-
 import pytest
 import yaml
 
 from support import replicas
-from support.starts import Starts
+from support.starts import Starts, shared
 
 CANARY = "s3cr3t-canary"
 WEB = {"id": "web", "kind": "public", "session_api": True, "audiences": ["urn:api"], "grace": 99}
 
 
 @pytest.fixture(scope="module")
-def starts() -> Iterator[Starts]:
+def starts() -> Starts:
     """The program, ready to be started under any environment."""
-    with Starts.loaded() as loaded:
-        yield loaded
+    return shared()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -35,6 +34,7 @@ from keyturn.configuration import load_settings
 from keyturn.sessions.lifetimes import Lifetimes
 from keyturn.sessions.start import SessionRequest
 from keyturn.users.model import NewUser
+from support import starts
 from support.replicas import AUDIENCE, ORIGIN, Replica
 
 OTHER_AUDIENCE = "https://billing.example.com"
@@ -319,14 +319,9 @@ class Api:
 
     def keyturn(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command as the operator does."""
-        return subprocess.run(
-            [sys.executable, "-m", "keyturn", *arguments],
-            env={"PATH": os.environ["PATH"], **self.settings},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        environ = {"PATH": os.environ["PATH"], **self.settings}
+        done = starts.shared().run_now(environ, *arguments)
+        return subprocess.CompletedProcess(arguments, done.code, done.out, done.err)
 
     async def settled(self) -> None:
         """Wait until every replica has heard of all changes of clients so far."""

@@ -4,12 +4,13 @@ The program is loaded once, in a process of its own, and forked for each start: 
 loading is what an operator's start does, for a tenth of the time. `python starts.py` reads one
 JSON line for each request and answers each with a line:
 
-    ["run", command, environ]            its exit code and what it said, at its end
+    ["run", command, environ]            its exit code, output and errors, at its end
     ["launch", command, environ, log]    its process id, at once
     ["reap", pid]                        the exit code of a launched one that has ended
 """
 
 import atexit
+import gc
 import json
 import os
 import select
@@ -19,11 +20,10 @@ import sys
 import tempfile
 import threading
 from asyncio import to_thread
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 PATIENCE = 15
 """Seconds after which a start that was not refused is ended by SIGALRM."""
@@ -38,7 +38,13 @@ class Start:
     """How a start ended; a server that came up after all: -14."""
 
     code: int
-    said: str
+    out: str
+    err: str
+
+    @property
+    def said(self) -> str:
+        """All it said."""
+        return self.out + self.err
 
 
 @dataclass(frozen=True)
@@ -61,23 +67,17 @@ class Starts:
             )
         )
 
-    @classmethod
-    @contextmanager
-    def loaded(cls) -> "Iterator[Starts]":
-        """Load it, and let it go at the end of the block."""
-        loaded = cls.load()
-        try:
-            yield loaded
-        finally:
-            loaded.close()
-
     def close(self) -> None:
         """Let it go."""
         self.process.communicate()
 
     async def run(self, environ: Mapping[str, str], *command: str) -> Start:
         """Run one command (default: `serve`) to its end."""
-        return Start(*await to_thread(self.ask, "run", list(command or SERVE), dict(environ)))
+        return await to_thread(self.run_now, environ, *(command or SERVE))
+
+    def run_now(self, environ: Mapping[str, str], *command: str) -> Start:
+        """Run one command to its end; the caller's loop waits."""
+        return Start(*self.ask("run", list(command), dict(environ)))
 
     def launch(self, environ: Mapping[str, str], log: Path, *command: str) -> "Launched":
         """Start one command, which writes to the end of `log`."""
@@ -134,14 +134,16 @@ _shared: list[Starts] = []
 
 
 def shared() -> Starts:
-    """Return the program that was loaded once for all servers of this process."""
+    """Return the program that was loaded once for all that this process starts."""
     if not _shared:
         _shared.append(Starts.load())
         atexit.register(_shared[0].close)
     return _shared[0]
 
 
-def _fork(command: Sequence[str], environ: Mapping[str, str], output: int, alarm: int = 0) -> int:
+def _fork(
+    command: Sequence[str], environ: Mapping[str, str], output: int, errors: int, alarm: int = 0
+) -> int:
     child = os.fork()
     if not child:
         # The default action: the start ends then, whatever it is waiting for.
@@ -150,7 +152,7 @@ def _fork(command: Sequence[str], environ: Mapping[str, str], output: int, alarm
         os.environ.update(environ)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
-        os.dup2(output, 2)
+        os.dup2(errors, 2)
         _become(command)
     return child
 
@@ -172,18 +174,22 @@ def _become(command: Sequence[str]) -> None:
         os._exit(code)
 
 
-def _run(command: Sequence[str], environ: Mapping[str, str]) -> tuple[int, str]:
-    with tempfile.TemporaryFile() as output:
-        child = _fork(command, environ, output.fileno(), PATIENCE)
+def _run(command: Sequence[str], environ: Mapping[str, str]) -> tuple[int, str, str]:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        child = _fork(command, environ, output.fileno(), errors.fileno(), PATIENCE)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        output.seek(0)
-        return code, output.read().decode(errors="replace")
+        return code, _text(output), _text(errors)
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def _launch(command: Sequence[str], environ: Mapping[str, str], log: str) -> int:
     output = os.open(log, os.O_WRONLY | os.O_APPEND)
     try:
-        return _fork(command, environ, output)
+        return _fork(command, environ, output, output)
     finally:
         os.close(output)
 
@@ -196,6 +202,7 @@ if __name__ == "__main__":
     import keyturn.app
     import keyturn.cli.main  # noqa: F401
 
+    gc.freeze()  # the children share these pages until they write to them
     answers = {"run": _run, "launch": _launch, "reap": _reap}
     launched = set[int]()
     for line in sys.stdin:
