@@ -13,6 +13,7 @@ from itertools import count
 import httpcore2
 import pytest
 import redis.asyncio
+import typer.testing
 
 from keyturn.dev.valkey import SETTINGS, ValkeyServer
 from support import replicas
@@ -30,6 +31,9 @@ sys.dont_write_bytecode = False
 # Every HTTP client reads all the authorities that the machine trusts, which costs more than most
 # requests; no test speaks to a site that one of them vouches for.
 httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
+
+# So does putting all commands together, which a command line does once.
+typer.testing._get_command = cache(typer.testing._get_command)
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +72,13 @@ async def database_url(databases: Databases) -> AsyncIterator[str]:
         yield url
 
 
+@pytest.fixture
+async def keyed_database_url(databases: Databases) -> AsyncIterator[str]:
+    """A database of this test's own that has signing keys, as one that was served before."""
+    async with databases.fresh(keyed=True) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 async def valkey_server() -> AsyncIterator[ValkeyServer]:
     """The session's Valkey. A test that disturbs it takes `private_valkey` instead."""
@@ -93,7 +104,7 @@ def shared_redis_url(valkey_server: ValkeyServer) -> str:
 @pytest.fixture(scope="session")
 async def api(databases: Databases, shared_redis_url: str) -> AsyncIterator[Api]:
     """Two replicas of one https issuer, one database, one Redis: as behind a TLS proxy."""
-    async with databases.fresh() as url:
+    async with databases.fresh(keyed=True) as url:
         environ = replicas.settings(url, shared_redis_url, issuer=HTTPS, **replicas.GENEROUS)
         with replicas.replicas(environ, 2) as pair:
             async with api_of(environ, pair) as running:

@@ -98,7 +98,7 @@ class Guarded:
 async def guarded(databases, valkey_server, shared_redis_url):
     socket = urlsplit(valkey_server.url).path
     number = shared_redis_url.rpartition("=")[2]
-    async with Proxy.to(socket) as wire, databases.fresh() as url:
+    async with Proxy.to(socket) as wire, databases.fresh(keyed=True) as url:
         settings = replicas.settings(
             url,
             f"redis://127.0.0.1:{wire.port}/{number}",

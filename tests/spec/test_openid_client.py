@@ -25,7 +25,7 @@ async def served(databases, shared_redis_url):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     issuer = {"issuer": f"http://127.0.0.1:{port}", "server__port": str(port)}
-    async with databases.fresh() as url:
+    async with databases.fresh(keyed=True) as url:
         environ = replicas.settings(url, shared_redis_url, **{**issuer, **replicas.GENEROUS})
         with replicas.replicas(environ) as started:
             async with api_of(environ, started) as running:

@@ -12,8 +12,8 @@ COUNT = Query("test", "", "select count(*) from revocations")
 
 
 @pytest.fixture
-async def site(database_url, redis_url):
-    async with protocol(database_url, redis_url) as running:
+async def site(keyed_database_url, redis_url):
+    async with protocol(keyed_database_url, redis_url) as running:
         yield running
 
 

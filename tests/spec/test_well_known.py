@@ -14,14 +14,16 @@ from starlette.routing import Route
 from keyturn import paths
 from keyturn.clients.registry import Registry
 from keyturn.clock import FixedClock, SystemClock
+from keyturn.configuration import load_settings
+from keyturn.crypto.secrets import MasterSecrets
 from keyturn.db.pool import Database
 from keyturn.keys.keyring import Keyring
 from keyturn.oauth.jwks import Jwks
 from keyturn.oauth.metadata import Metadata, describe, validate
 from keyturn.pages.languages import Languages
-from keyturn.settings import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 from keyturn.web.cors import Cors
+from support import replicas
 from support.keys import POLICY, keyring_of
 
 ISSUER = "https://id.example"
@@ -36,10 +38,10 @@ def clock() -> FixedClock:
 
 
 @pytest.fixture
-async def keyring(database_url: str, clock: FixedClock) -> AsyncIterator[Keyring]:
-    database = Database(PostgresSettings(url=database_url), Metrics())
-    keyring = keyring_of(database, clock)
-    await keyring.rotation.run_due()
+async def keyring(keyed_database_url: str, clock: FixedClock) -> AsyncIterator[Keyring]:
+    settings = load_settings(replicas.settings(keyed_database_url, None))
+    database = Database(settings.postgres, Metrics())
+    keyring = keyring_of(database, clock, MasterSecrets(settings.master_values()))
     await keyring.load()
     yield keyring
     await database.close()

@@ -27,14 +27,14 @@ OVER = {
 
 
 @pytest.fixture
-async def app(database_url):
-    async with protocol(database_url, None) as app:
+async def app(keyed_database_url):
+    async with protocol(keyed_database_url, None) as app:
         yield app
 
 
 @pytest.fixture
-async def sql(database_url):
-    connection = await asyncpg.connect(database_url)
+async def sql(keyed_database_url):
+    connection = await asyncpg.connect(keyed_database_url)
     yield connection
     await connection.close()
 

@@ -25,7 +25,7 @@ from keyturn.keys.rotation import CHANNEL, KeyRotation
 from keyturn.keys.sealing import unseal
 from keyturn.settings import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
-from support.keys import BOTH, FIRST, POLICY, SECOND, keyring_of, rotation_of
+from support.keys import BOTH, FIRST, POLICY, SECOND, keyring_of, made_before, rotation_of
 
 DEADLINE = 10
 
@@ -48,6 +48,11 @@ async def sql(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(database_url)
     yield connection
     await connection.close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    made_before(monkeypatch)
 
 
 @pytest.fixture

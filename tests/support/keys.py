@@ -2,11 +2,14 @@
 
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import count
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from keyturn.clock import Clock, SystemClock
 from keyturn.crypto import jose
+from keyturn.crypto.jose import generate
 from keyturn.crypto.secrets import MasterSecrets
 from keyturn.db.pool import Database
 from keyturn.keys.decision import Policy
@@ -37,7 +40,13 @@ def private_key(number: int = 0) -> RSAPrivateKey:
 
 @cache
 def _made(_number: int) -> RSAPrivateKey:
-    return jose.generate()
+    return generate()
+
+
+def made_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the rotations of this test take keys that others took, each once, in the same order."""
+    numbers = count()
+    monkeypatch.setattr(jose, "generate", lambda: private_key(next(numbers)))
 
 
 def signing_key(number: int = 0) -> jose.SigningKey:

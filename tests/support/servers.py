@@ -13,6 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from keyturn.clock import SystemClock
+from keyturn.configuration import load_settings
 from keyturn.db.migrate import migrate
 from keyturn.dev.data_dir import DataDir
 from keyturn.dev.postgres import PostgresServer
@@ -25,6 +27,8 @@ from keyturn.dev.supervisor import (
     prepare_valkey,
 )
 from keyturn.dev.valkey import ValkeyServer
+from keyturn.parts import Parts
+from support import replicas
 
 SHARED_MEMORY = Path("/dev/shm")
 ENOUGH_MEMORY = 2**30
@@ -119,11 +123,15 @@ async def held(data: DataDir, server: PostgresServer | ValkeyServer) -> AsyncIte
 
 @dataclass(frozen=True, slots=True)
 class Databases:
-    """Makes databases on one PostgreSQL server: a migrated template once, clones of it after."""
+    """Makes databases on one PostgreSQL server: migrated templates once, clones of them after.
+
+    `keyed` has signing keys, too, as a database has that was served before: primes are slow.
+    """
 
     admin: asyncpg.Connection
     server_url: str
     template: str
+    keyed: str
 
     @classmethod
     @asynccontextmanager
@@ -131,28 +139,44 @@ class Databases:
         """Build the template on the server that has the database `server_url`."""
         admin = await asyncpg.connect(server_url)
         template = f"keyturn_template_{os.getpid()}"
-        databases = cls(admin, server_url, template)
+        databases = cls(admin, server_url, template, keyed=f"{template}_keyed")
         try:
-            await admin.execute(f"drop database if exists {template} with (force)")
-            await admin.execute(f"create database {template} template template0")
+            await databases._create(template, "template0")
             await migrate(database_on(server_url, template))
+            await databases._create(databases.keyed, template)
+            await add_keys(database_on(server_url, databases.keyed))
             yield databases
         finally:
-            await admin.execute(f"drop database if exists {template} with (force)")
+            await databases._drop(databases.keyed)
+            await databases._drop(template)
             await admin.close()
 
     @asynccontextmanager
-    async def fresh(self) -> AsyncIterator[str]:
+    async def fresh(self, *, keyed: bool = False) -> AsyncIterator[str]:
         """Yield the URL of a migrated database nobody has used; drop it afterwards."""
         name = f"keyturn_test_{os.getpid()}_{next(_numbers)}"
-        # A template's files are copied whole: a third of the time that logging each page takes.
-        await self.admin.execute(
-            f"create database {name} template {self.template} strategy file_copy"
-        )
+        await self._create(name, self.keyed if keyed else self.template)
         try:
             yield database_on(self.server_url, name)
         finally:
-            await self.admin.execute(f"drop database if exists {name} with (force)")
+            await self._drop(name)
+
+    async def _create(self, name: str, template: str) -> None:
+        await self._drop(name)
+        # A template's files are copied whole: a third of the time that logging each page takes.
+        await self.admin.execute(f"create database {name} template {template} strategy file_copy")
+
+    async def _drop(self, name: str) -> None:
+        await self.admin.execute(f"drop database if exists {name} with (force)")
+
+
+async def add_keys(database_url: str) -> None:
+    """Make the signing keys that the first server on this database would make."""
+    parts = Parts.of(load_settings(replicas.settings(database_url, None)), SystemClock())
+    try:
+        await parts.key_rotation.run_due()
+    finally:
+        await parts.close()
 
 
 def database_on(server_url: str, name: str) -> str:
