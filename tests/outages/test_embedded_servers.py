@@ -95,7 +95,7 @@ def said(process: subprocess.Popen[str]) -> dict:
 @asynccontextmanager
 async def stranger(data: DataDir, *command: str | Path) -> AsyncIterator[int]:
     """Run a program of the server account that the supervisor knows nothing of."""
-    process = ChildProcess("stranger", data.path / "stranger.log", data.account, signal.SIGINT)
+    process = ChildProcess("stranger", data.path / "stranger.log", data.account, signal.SIGTERM)
     try:
         yield process.spawn(command)
     finally:

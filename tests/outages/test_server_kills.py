@@ -133,9 +133,9 @@ async def _campaign(kills: int, held_every: int) -> Kills:
     return campaign.seen
 
 
-async def test_F16_five_kills_of_a_server_cost_nobody_their_sign_in():
-    seen = await _campaign(kills=5, held_every=2)
-    assert sum(1 for one in seen.committed if one) >= 3, "invalid: no kill after a commit"
+async def test_F16_three_kills_of_a_server_cost_nobody_their_sign_in():
+    seen = await _campaign(kills=3, held_every=2)
+    assert sum(1 for one in seen.committed if one) >= 2, "invalid: no kill after a commit"
 
 
 @pytest.mark.long

@@ -4,14 +4,13 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import httpx2
 import pytest
 
 from keyturn.dev import process_table
+from support import starts
 from support.dev_server import dev_server
 
 
@@ -139,23 +138,16 @@ def _runs(pid):
 def test_a_taken_port_is_a_sentence_and_not_a_stack_trace():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = subprocess.run(
-            [sys.executable, "-m", "keyturn", "dev", "--ephemeral", "--port", port],
-            capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"keyturn: cannot listen on localhost:{port}")
-    assert "Traceback" not in done.stderr
+        done = starts.shared().run_now({}, "dev", "--ephemeral", "--port", port)
+    assert done.code == 2
+    assert done.err.startswith(f"keyturn: cannot listen on localhost:{port}")
+    assert "Traceback" not in done.said
 
 
 def test_embedded_servers_are_refused_inside_a_cluster():
-    done = subprocess.run(
-        [sys.executable, "-m", "keyturn", "dev"],
-        capture_output=True, text=True, timeout=30, check=False,
-        env={**os.environ, "KUBERNETES_SERVICE_HOST": "10.0.0.1"},
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "keyturn serve" in done.stderr
+    done = starts.shared().run_now({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "dev")
+    assert done.code == 2
+    assert "keyturn serve" in done.err
 
 
 @pytest.mark.timing

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from support import starts
 from support.servers import roomy_memory
 
 START_DEADLINE = 60.0
@@ -21,36 +20,28 @@ START_DEADLINE = 60.0
 def dev_server(*options: str) -> Iterator[dict[str, Any]]:
     """Run `keyturn dev` with `options` and yield what it said when it was ready."""
     log = Path(tempfile.mkstemp(prefix="keyturn-dev-", suffix=".log")[1])
-    command = [sys.executable, "-m", "keyturn", "dev", "--json", *options]
+    command = ["dev", "--json", *options]
     for option in ("--port", "--management-port", "--example-port"):
         if option not in options:
             command += [option, "0"]
-    with log.open("wb") as errors:
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "TMPDIR": str(roomy_memory() or tempfile.gettempdir())},
-        )
+    environ = {**os.environ, "TMPDIR": str(roomy_memory() or tempfile.gettempdir())}
+    process = starts.shared().launch(environ, log, *command)
     try:
-        assert process.stdout is not None
-        os.set_blocking(process.stdout.fileno(), False)
-        yield json.loads(_first_line(process, log))
+        yield _facts(process, log)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
-        process.stdout.close()
         log.unlink(missing_ok=True)
 
 
-def _first_line(process: "subprocess.Popen[bytes]", log: Path) -> bytes:
-    assert process.stdout is not None
-    collected, deadline = b"", time.monotonic() + START_DEADLINE
+def _facts(process: starts.Launched, log: Path) -> dict[str, Any]:
+    """Return the line that is written to the output; those of the log have an event."""
+    deadline = time.monotonic() + START_DEADLINE
     while time.monotonic() < deadline and process.poll() is None:
-        collected += process.stdout.read() or b""
-        if b"\n" in collected:
-            return collected.split(b"\n")[0]
+        for line in log.read_text().splitlines(keepends=True):
+            if line.startswith('{"issuer"') and line.endswith("\n"):
+                facts: dict[str, Any] = json.loads(line)
+                return facts
         time.sleep(0.02)
     raise RuntimeError(f"keyturn dev did not start:\n{log.read_text()[-4000:]}")
