@@ -107,7 +107,7 @@ async def eventually(holds: Callable[[], bool], within: float) -> float:
     began = time.monotonic()
     while not holds():
         assert time.monotonic() - began < within, "the deadline passed"
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)
     return time.monotonic() - began
 
 

@@ -708,8 +708,9 @@ async def says_it_waits(replica) -> bool:
 async def test_REL_6_pods_with_wrong_clocks_write_the_database_s_time(world):
     """Five minutes ahead and five behind, taking turns: stored times and the grace do not care."""
     environ = through(world.wire, world.redis_wires[0])
-    program = [wrong_clock.__file__]
-    ahead, behind = [replicas.start(environ, (*program, off)) for off in ("300", "-300")]
+    ahead, behind = [
+        replicas.start(environ, command=(wrong_clock.COMMAND, off)) for off in ("300", "-300")
+    ]
     try:
         await all_ready(ahead, behind)
         await until(lambda: says_its_clock_is_off(ahead, -300))

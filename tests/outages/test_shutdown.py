@@ -103,7 +103,7 @@ class Load:
                 good = False
                 self.failed.append(str(error))
             self.note(replica, f"refresh: {app.statuses[-1:]}", good=good)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
 
     async def read(self) -> None:
         async with httpx2.AsyncClient(cookies=memoryless()) as caller:
@@ -117,7 +117,7 @@ class Load:
                     self.note(
                         replica, f"jwks: {answer.status_code}", good=answer.status_code == 200
                     )
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.02)
 
     def note(self, replica: Replica, what: str, *, good: bool) -> None:
         self.answered[replica.process.pid] += 1

@@ -308,11 +308,11 @@ def resident(replica: Replica) -> int:
 
 
 async def test_CR_3_a_flood_takes_the_memory_of_the_pool_and_no_more(guarded):
-    """At 7 MiB a hash, a hundred at once would take 700."""
+    """At 7 MiB a hash, fifty at once would take 350."""
     api, person = guarded.api, await guarded.api.person()
     await guarded.attempt(person.email, PASSWORD, at=somewhere())
     before = resident(api.replicas[0])
-    flood = [asyncio.create_task(guarded.attempt(unknown(), at=somewhere())) for _ in range(100)]
+    flood = [asyncio.create_task(guarded.attempt(unknown(), at=somewhere())) for _ in range(50)]
     most = before
     while not all(task.done() for task in flood):
         most = max(most, resident(api.replicas[0]))

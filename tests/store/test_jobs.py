@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +20,7 @@ from keyturn.keys.rotation import LOCK
 from keyturn.sessions.purge import purge_expired
 from keyturn.settings import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
+from support import starts
 from support.keys import rotation_of
 from support.servers import private_postgres
 
@@ -176,21 +176,14 @@ async def test_a_purge_steps_over_sessions_that_somebody_holds(database):
 
 async def test_the_command_purges_and_says_how_much(database, database_url):
     await add_session(database, timedelta(hours=-2))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "import typer; from keyturn.cli.purge import purge; typer.run(purge)",
-        "--json",
-        env={
-            "KEYTURN_ISSUER": "https://id.example.com",
-            "KEYTURN_SECRETS": SECRETS,
-            "KEYTURN_POSTGRES__URL": database_url,
-        },
-        stdout=asyncio.subprocess.PIPE,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == 0
-    assert json.loads(said) == {
+    environ = {
+        "KEYTURN_ISSUER": "https://id.example.com",
+        "KEYTURN_SECRETS": SECRETS,
+        "KEYTURN_POSTGRES__URL": database_url,
+    }
+    done = await starts.shared().run(environ, "purge", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out) == {
         "sessions": 1,
         "revocations": 0,
         "logins": 0,

@@ -112,14 +112,17 @@ SERVE = ("-m", "keyturn", "serve")
 """What an operator's supervisor runs, to the letter."""
 
 
-def start(environ: Mapping[str, str], program: Sequence[str] | None = None) -> Replica:
+def start(
+    environ: Mapping[str, str], program: Sequence[str] | None = None, command: Sequence[str] = ()
+) -> Replica:
     """Start one server process; it is not ready yet.
 
-    Forked from the loaded program, unless `program` says what a new Python is to run.
+    Forked from the loaded program, which runs `command` (default: `serve`), unless `program` says
+    what a new Python is to run.
     """
     log = Path(tempfile.mkstemp(prefix="keyturn-replica-", suffix=".log")[1])
     if program is None:
-        return Replica(starts.shared().launch(environ, log), log, environ=environ)
+        return Replica(starts.shared().launch(environ, log, *command), log, environ=environ)
     inherited = {name: os.environ[name] for name in starts.NEEDED if name in os.environ}
     with log.open("ab") as output:
         process = subprocess.Popen(
