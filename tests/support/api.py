@@ -36,6 +36,7 @@ from keyturn.sessions.start import SessionRequest
 from keyturn.users.model import NewUser
 from support import starts
 from support.replicas import AUDIENCE, ORIGIN, Replica
+from support.transport import Lines
 
 OTHER_AUDIENCE = "https://billing.example.com"
 OTHER_ORIGIN = "https://shop.example.com"
@@ -401,8 +402,9 @@ def memoryless() -> CookieJar:
 def caller_of(replica: Replica) -> httpx2.AsyncClient:
     """Return a caller of one replica."""
     # Gone before the server hangs up (`server.idle_timeout`): else the two of them race.
-    limits = httpx2.Limits(keepalive_expiry=2)
-    return httpx2.AsyncClient(base_url=replica.url, cookies=memoryless(), timeout=20, limits=limits)
+    return httpx2.AsyncClient(
+        base_url=replica.url, cookies=memoryless(), timeout=20, transport=Lines(idle=2)
+    )
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ import asyncpg
 import httpx2
 
 from support.api import Api, SignedIn, memoryless
+from support.transport import Lines
 
 PATIENCE = 15.0
 """Seconds an app tries again on trouble before the test calls its sign-in lost."""
@@ -85,7 +86,7 @@ class Fleet:
     @classmethod
     async def of(cls, api: Api, size: int) -> "Fleet":
         """Sign `size` people in at the first replica of `api`."""
-        caller = httpx2.AsyncClient(cookies=memoryless(), timeout=20)
+        caller = httpx2.AsyncClient(cookies=memoryless(), timeout=20, transport=Lines())
         apps = []
         for _ in range(size):
             device = await api.seed("app", await api.person())
