@@ -11,6 +11,7 @@ from functools import cache
 from itertools import count
 
 import httpcore2
+import hypothesis
 import pytest
 import redis.asyncio
 import typer.testing
@@ -34,6 +35,10 @@ httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
 
 # So does putting all commands together, which a command line does once.
 typer.testing._get_command = cache(typer.testing._get_command)
+
+# A machine that is busy with other things is no failure of a property.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:

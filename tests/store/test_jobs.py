@@ -49,8 +49,15 @@ async def test_of_two_processes_one_leads_and_the_other_follows_it(database_url)
         assert not await second.leads("purge")
         assert await first.leads("purge")
         await first.resign()
-        assert await second.leads("purge")
+        await until_it_leads(second)
         assert not await first.leads("purge")
+
+
+async def until_it_leads(one: Leadership) -> None:
+    """Wait for it: the server process of who led before lets go in its own time."""
+    async with asyncio.timeout(5):
+        while not await one.leads("purge"):
+            await asyncio.sleep(0.01)
 
 
 async def test_posts_are_independent_and_share_one_connection(database_url):
@@ -84,9 +91,7 @@ async def test_a_leader_whose_connection_was_cut_learns_that_it_leads_no_more(da
             " and database = (select oid from pg_database where datname = current_database())"
         )
         await connection.close()
-        async with asyncio.timeout(5):  # the other server process lets go in its own time
-            while not await second.leads("purge"):
-                await asyncio.sleep(0.01)
+        await until_it_leads(second)
         try:
             assert not await first.leads("purge")
         except Unavailable:

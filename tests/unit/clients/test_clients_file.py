@@ -120,7 +120,7 @@ def test_a_key_that_appears_twice_is_refused_with_its_line(tmp_path):
         clients_file.read(file, LIMITS)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"clients: [" + b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"clients: [" + b"[" * 20_000])
 def test_a_file_that_is_not_text_or_far_too_deep_is_refused(tmp_path, content):
     (tmp_path / "clients.yaml").write_bytes(content)
     with pytest.raises(InvalidClientMetadata, match="cannot be read"):
