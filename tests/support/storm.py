@@ -118,9 +118,9 @@ class Storm:
             await client.flushall()
 
     async def _junk(self, _seconds: float) -> None:
-        async with self._operator() as client:
-            await client.delete(KEY)
-            await client.lpush(KEY, "junk")
+        # At once: the copier may put a good copy there in between.
+        async with self._operator() as client, client.pipeline(transaction=True) as both:
+            await both.delete(KEY).lpush(KEY, "junk").execute()
 
     async def _evict(self, _seconds: float) -> None:
         async with self._operator() as client:
