@@ -43,8 +43,10 @@ class Line(asyncio.Protocol):
 
     def is_usable(self) -> bool:
         """Whether the server has neither hung up nor said something unasked."""
+        if self.ended or self.transport.is_closing():
+            return False
         number = self.transport.get_extra_info("socket").fileno()
-        return not self.ended and not select.select([number], [], [], 0)[0]
+        return not select.select([number], [], [], 0)[0]
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
