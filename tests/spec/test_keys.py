@@ -205,7 +205,7 @@ async def test_KY_2_rotations_under_load_fail_no_caching_verifier(rolling):
             tokens.setdefault(kid_of(token), token)
             for verifier in verifiers:
                 await verifier.verify(token)
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.1)
 
     with replicas.replicas(hasty):
         await asyncio.gather(load(0), load(1))

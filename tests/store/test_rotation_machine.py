@@ -37,8 +37,8 @@ def campaign(url: str, histories: int, steps: int, *, derandomize: bool) -> Coun
 
 
 def test_the_server_does_what_the_oracle_says_in_every_history(database_url) -> None:
-    seen = campaign(database_url, histories=40, steps=20, derandomize=True)
-    assert sum(seen.values()) > 200, "hardly anything was tried"
+    seen = campaign(database_url, histories=25, steps=20, derandomize=True)
+    assert sum(seen.values()) > 150, "hardly anything was tried"
 
 
 @pytest.mark.long

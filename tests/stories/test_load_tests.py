@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import asyncpg
+import pytest
 
 from support import replicas
 
@@ -39,6 +40,7 @@ def wire() -> ModuleType:
     return module
 
 
+@pytest.mark.long
 def test_a_quick_benchmark_has_no_errors_and_every_rotation_is_one_hot_update():
     finished = run("benchmark.py", "--quick", "--json")
 

@@ -168,10 +168,10 @@ class Judge(Actor):
     async def _happen(self, event: str) -> None:
         """One event on the other replica, between two statements of the first."""
         oracle = self.world.oracle
-        if event in {"later", "much later"}:
+        if event in {"earlier", "later", "much later"}:
             row = oracle.record
-            wait = 11 * SECOND if event == "later" else 2 * IDLE
-            await self.stage.set_time(self.stage.now + (wait if row else SECOND))
+            steps = {"earlier": -1200 * SECOND, "later": 11 * SECOND, "much later": 2 * IDLE}
+            await self.stage.set_time(self.stage.now + (steps[event] if row else SECOND))
         elif event == "crash":
             if self._may_crash():
                 await self._crash(1)

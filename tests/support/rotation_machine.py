@@ -49,6 +49,7 @@ STEPS_BACK = mostly(0, 0, 1, 1, 2, 3, 10_000, -1)
 """How many generations behind the row's the used token is; only issued ones are used."""
 SECRET_LISTS = mostly((1, 2), (1, 2), (2, 1), (2, 1), (1,), (2,))
 PROOFS = mostly("key", None, "another key")
+EVENTS = mostly("crash", "log out", "use", "parent", "later", "much later", "earlier")
 LANDMARKS = mostly("grace", "grace", "idle", "expiry")
 NEARBY = st.sampled_from([-TICK, timedelta(0), TICK, timedelta(milliseconds=2), SECOND])
 
@@ -62,10 +63,10 @@ class RotationMachine(Judge, RuleBasedStateMachine):
 
     # ---- sessions and their clients
 
-    @initialize(plans=st.lists(PLANS, min_size=5, max_size=5), is_old=mostly(*[False] * 4, True))
-    def sign_in(self, plans: list[Plan], *, is_old: bool) -> None:
-        """`is_old`: the first session is near the most steps that a token is followed."""
-        self._sign_in(replace(plans[0], ancestry=9_998) if is_old else plans[0])
+    @initialize(plans=st.lists(PLANS, min_size=5, max_size=5), past=mostly(*[0] * 4, 9_998, 10_001))
+    def sign_in(self, plans: list[Plan], past: int) -> None:
+        """`past`: the first session is near the most steps that a token is followed, or beyond."""
+        self._sign_in(replace(plans[0], ancestry=past) if past else plans[0])
         self.plans = cycle(plans[1:])
 
     @rule(
@@ -249,23 +250,31 @@ class RotationMachine(Judge, RuleBasedStateMachine):
             ]
         )
 
-    @rule(
-        back=STEPS_BACK,
-        before=st.sampled_from(["read", "heal", "end_for_reuse"]),
-        event=mostly("crash", "log out", "use", "parent", "later", "much later"),
-        lost=st.booleans(),
-    )
-    def something_happens_between_two_statements(
-        self, back: int, before: str, event: str, *, lost: bool
+    @rule(back=STEPS_BACK, event=EVENTS, lost=st.booleans())
+    def something_happens_before_the_row_is_read(
+        self, back: int, event: str, *, lost: bool
     ) -> None:
         """`lost`: a crash comes first, so that there is something to heal."""
         self._renew(posthumous_uses=0)
         if lost:
             self._have_a_past()
             self._run(self._crash(1))
-            back = -1
-        if before == "end_for_reuse" and event in {"later", "much later"}:
-            event = "crash"
+        self._is_interrupted(-1 if lost else back, "read", event)
+
+    @rule(event=EVENTS)
+    def something_happens_before_a_lost_commit_is_healed(self, event: str) -> None:
+        self._renew(posthumous_uses=0)
+        self._have_a_past()
+        self._run(self._crash(1))
+        self._is_interrupted(-1, "heal", event)
+
+    @rule(back=mostly(2, 3), event=mostly("crash", "log out", "use", "parent"))
+    def something_happens_before_a_session_ends_for_reuse(self, back: int, event: str) -> None:
+        self._renew(posthumous_uses=0)
+        self._have_a_past()
+        self._is_interrupted(back, "end_for_reuse", event)
+
+    def _is_interrupted(self, back: int, before: str, event: str) -> None:
         ask = self._ask(self._issued(back), Wish(), self._key(), 0)
         watch = self.replicas[0].watch
 
