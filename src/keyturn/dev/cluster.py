@@ -33,7 +33,7 @@ async def ensure_cluster(data: DataDir, postgres: Path) -> Path:
     """Return the cluster's folder, made by `initdb` if there is none; the caller holds `data`."""
     folder = data.path / "postgres"
     for unfinished in data.path.glob("postgres.tmp-*"):
-        shutil.rmtree(unfinished)
+        await _clear(unfinished)
     if not folder.exists():
         await _create(data, postgres, folder)
         return folder
@@ -41,6 +41,20 @@ async def ensure_cluster(data: DataDir, postgres: Path) -> Path:
     _check_owner(folder, data)
     await _await_orphan(folder)
     return folder
+
+
+async def _clear(unfinished: Path) -> None:
+    """Remove what a killed start left: its `initdb` may still be writing there, or removing it."""
+
+    def gone() -> bool:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        return not unfinished.exists()
+
+    try:
+        async with asyncio.timeout(ORPHAN_PATIENCE):
+            await until(gone)
+    except TimeoutError:
+        shutil.rmtree(unfinished)
 
 
 async def _create(data: DataDir, postgres: Path, folder: Path) -> None:
