@@ -268,10 +268,11 @@ class RotationMachine(Judge, RuleBasedStateMachine):
         self._run(self._crash(1))
         self._is_interrupted(-1, "heal", event)
 
-    @rule(back=mostly(2, 3), event=mostly("crash", "log out", "use", "parent"))
+    @rule(back=mostly(1, 2), event=mostly("log out", "crash", "use", "parent"))
     def something_happens_before_a_session_ends_for_reuse(self, back: int, event: str) -> None:
         self._renew(posthumous_uses=0)
         self._have_a_past()
+        self._run(self.stage.set_time(self.stage.now + 61 * SECOND))
         self._is_interrupted(back, "end_for_reuse", event)
 
     def _is_interrupted(self, back: int, before: str, event: str) -> None:
