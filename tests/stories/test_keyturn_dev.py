@@ -29,9 +29,17 @@ def _orders(facts, access_token):
     )
 
 
+def _holds(holds):
+    try:
+        return holds()
+    except httpx2.ConnectError:
+        return False
+
+
 def _until(holds, seconds=20):
+    """Wait for it; what does not listen yet has not happened either."""
     deadline = time.monotonic() + seconds
-    while not holds():
+    while not _holds(holds):
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
 

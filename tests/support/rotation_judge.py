@@ -168,8 +168,10 @@ class Judge(Actor):
     async def _happen(self, event: str) -> None:
         """One event on the other replica, between two statements of the first."""
         oracle = self.world.oracle
-        if event in {"earlier", "later", "much later"}:
-            row = oracle.record
+        row = oracle.record
+        if event == "its end":
+            await self.stage.set_time(row.expires_at if row else self.stage.now + SECOND)
+        elif event in {"earlier", "later", "much later"}:
             steps = {"earlier": -1200 * SECOND, "later": 11 * SECOND, "much later": 2 * IDLE}
             await self.stage.set_time(self.stage.now + (steps[event] if row else SECOND))
         elif event == "crash":

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from support.rotation_judge import Judge, result_of
-from support.rotation_oracle import parse, sign
+from support.rotation_oracle import MOST_STEPS, parse, sign
 from support.rotation_stack import API, BILLING, Stage
 from support.rotation_world import MASTERS, REPORTS, SECOND, TICK, Plan, Wish
 
@@ -49,7 +49,7 @@ STEPS_BACK = mostly(0, 0, 1, 1, 2, 3, 10_000, -1)
 """How many generations behind the row's the used token is; only issued ones are used."""
 SECRET_LISTS = mostly((1, 2), (1, 2), (2, 1), (2, 1), (1,), (2,))
 PROOFS = mostly("key", None, "another key")
-EVENTS = mostly("crash", "log out", "use", "parent", "later", "much later", "earlier")
+EVENTS = mostly("crash", "log out", "use", "parent", "later", "much later", "its end", "earlier")
 LANDMARKS = mostly("grace", "grace", "idle", "expiry")
 NEARBY = st.sampled_from([-TICK, timedelta(0), TICK, timedelta(milliseconds=2), SECOND])
 
@@ -67,6 +67,8 @@ class RotationMachine(Judge, RuleBasedStateMachine):
     def sign_in(self, plans: list[Plan], past: int) -> None:
         """`past`: the first session is near the most steps that a token is followed, or beyond."""
         self._sign_in(replace(plans[0], ancestry=past) if past else plans[0])
+        if past > MOST_STEPS:
+            self._use(self._ask(self._issued(past), Wish(), self._key(), 0), 0)
         self.plans = cycle(plans[1:])
 
     @rule(
