@@ -19,6 +19,7 @@ from keyturn.keys.keyring import Keyring
 from keyturn.keys.rotation import KeyRotation
 from keyturn.logins.logins import LoginLifetimes, Logins
 from keyturn.outgoing.client import Outgoing
+from keyturn.replays.replays import Replays
 from keyturn.revocation.cache import RevocationCache
 from keyturn.revocation.revocations import Revocations
 from keyturn.sessions.end import Ending
@@ -170,6 +171,11 @@ class Parts:
             audit=self.audit,
             issuer=self.settings.issuer,
         )
+
+    @property
+    def replays(self) -> Replays:
+        """What was used already and is good once."""
+        return Replays(self.database)
 
     @property
     def consents(self) -> Consents:

@@ -37,7 +37,19 @@ EVERYTHING = {
     "skip_consent": True,
     "response_modes": ("form_post",),
     "backchannel_logout_uri": "https://app.example/logged-out",
-}
+    "jwks": {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": 43 * "A", "kid": "one"}]},
+    "jwks_uri": None,
+    "require_par": True,
+    "require_signed_request_object": True,
+    "profile": "fapi2",
+    "token_exchange": {
+        "subject_clients": ("b", "a"), "impersonation": True, "delegation": False,
+    },
+    "client_uri": "https://app.example/about",
+    "logo_uri": "https://app.example/logo.png",
+    "policy_uri": "https://app.example/privacy",
+    "tos_uri": "https://app.example/terms",
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -101,12 +101,23 @@ async def test_every_option_of_add_reaches_the_client(keyturn):
         "skip_consent": False,
         "response_modes": ["form_post", "query"],
         "backchannel_logout_uri": None,
+        "jwks": None,
+        "jwks_uri": None,
+        "require_par": False,
+        "require_signed_request_object": False,
+        "profile": None,
+        "token_exchange": None,
+        "client_uri": None,
+        "logo_uri": None,
+        "policy_uri": None,
+        "tos_uri": None,
     }
     words = f"add shop --grant authorization_code --audience {API} --no-require-pkce --skip-consent"
     words += " --redirect-uri https://a.example/cb --redirect-uri http://127.0.0.1/cb"
     words += " --post-logout-redirect-uri https://a.example/ --response-mode form_post"
     words += " --scope openid --id-token-claim name --id-token-claim email"
     words += " --backchannel-logout-uri https://a.example/logged-out"
+    words += " --set require_par=true --set tos_uri=https://a.example/terms"
     shop = (await keyturn.json(*words.split()))["definition"]
     assert shop["redirect_uris"] == ["http://127.0.0.1/cb", "https://a.example/cb"]
     assert shop["post_logout_redirect_uris"] == ["https://a.example/"]
@@ -114,6 +125,7 @@ async def test_every_option_of_add_reaches_the_client(keyturn):
     assert shop["id_token_claims"] == ["email", "name"]
     assert shop["response_modes"] == ["form_post"]
     assert shop["backchannel_logout_uri"] == "https://a.example/logged-out"
+    assert (shop["require_par"], shop["tos_uri"]) == (True, "https://a.example/terms")
     reader = await keyturn.json(
         "add", "reader", "--introspects", API, "--auth-method", "client_secret_post",
         "--no-rotation",

@@ -1,12 +1,13 @@
 """`keyturn clients`: register applications, close them, rotate their secrets, apply a file."""
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+import yaml
 
 from keyturn.cli import clients_printing as printing
 from keyturn.cli.context import (
@@ -65,6 +66,10 @@ ResponseModes = Annotated[
 ]
 LogoutUri = Annotated[str | None, typer.Option(help="Where it hears of ended sessions; https.")]
 Seconds = Annotated[int | None, typer.Option(help="Seconds.")]
+Others = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=YAML", help="Any other field of a clients file."),
+]
 
 
 @app.command()
@@ -93,6 +98,7 @@ def add(
     skip_consent: SkipConsent = False,
     response_mode: ResponseModes = None,
     backchannel_logout_uri: LogoutUri = None,
+    others: Others = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -100,17 +106,16 @@ def add(
     described = {
         "id": client_id,
         "kind": kind or ("public" if session_api else "confidential"),
-        "session_api": session_api,
-        "rotation": rotation,
-        "require_pkce": require_pkce,
-        "skip_consent": skip_consent,
+        **_given(session_api=session_api, rotation=rotation),
+        **_given(require_pkce=require_pkce, skip_consent=skip_consent),
         **_given(name=name, auth_method=auth_method, grace=grace, idle_lifetime=idle_lifetime),
         **_given(access_token_lifetime=access_token_lifetime, absolute_lifetime=absolute_lifetime),
-        **_given(backchannel_logout_uri=backchannel_logout_uri),
         **_given(grant_types=grant, scopes=scope, audiences=audience, origins=origin),
         **_given(claims=claim, id_token_claims=id_token_claim, introspects=introspects),
         **_given(redirect_uris=redirect_uri, response_modes=response_mode),
         **_given(post_logout_redirect_uris=post_logout_redirect_uri),
+        **_given(backchannel_logout_uri=backchannel_logout_uri),
+        **_others(others or ()),
     }
 
     async def work() -> None:
@@ -231,6 +236,20 @@ def apply(
             printing.plan(plan, dry_run=dry_run, json=json)
 
     _run(work(), json=json)
+
+
+def _others(assignments: Sequence[str]) -> dict[str, Any]:
+    """Read `field=value` pairs; a value is YAML, as it would stand in a clients file."""
+    fields: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            fail(f"--set {name}: takes FIELD=YAML, such as require_par=true", WRONG)
+        try:
+            fields[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            fail(f"--set {name}: the value is not YAML", WRONG)
+    return fields
 
 
 def _given(**options: Any) -> dict[str, Any]:

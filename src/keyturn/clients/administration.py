@@ -15,6 +15,8 @@ from keyturn.db.queries import Query
 from keyturn.errors import InvalidClientMetadata, NotFound, Problem
 from keyturn.telemetry.audit import Audit, AuditEvent, EventType
 
+SECRETLESS = "a public client holds none, nor does one with private_key_jwt"
+
 
 @dataclass(frozen=True, slots=True)
 class Issued:
@@ -38,9 +40,9 @@ class Administration:
         Raises `InvalidClientMetadata`, also when the id was ever taken.
         """
         complete = rules.complete(definition, self.limits)
-        if complete.kind == "public" and secret is not None:
-            raise InvalidClientMetadata(Problem("secret", "a public client holds none"))
-        if complete.kind == "confidential":
+        if secret is not None and not complete.holds_secret:
+            raise InvalidClientMetadata(Problem("secret", SECRETLESS))
+        if complete.holds_secret:
             secret = secrets.generate() if secret is None else secrets.check_given(secret)
         async with statements.writing(self.database) as tx:
             if not await statements.insert(tx, complete):
@@ -118,5 +120,5 @@ async def _found(source: Statements, client_id: str) -> Registration:
 
 async def _confidential(source: Statements, client_id: str) -> None:
     registration = await _found(source, client_id)
-    if registration.client.is_public:
-        raise InvalidClientMetadata(Problem("secret", "a public client holds none"))
+    if not ClientDefinition.of(registration.client).holds_secret:
+        raise InvalidClientMetadata(Problem("secret", SECRETLESS))

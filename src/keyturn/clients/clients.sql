@@ -11,9 +11,11 @@ select now() as at;
 select id, name, kind, auth_method, grant_types, scopes, audiences, session_api, origins, claims,
        introspects, grace, rotation, require_dpop, access_token_lifetime, idle_lifetime,
        absolute_lifetime, redirect_uris, post_logout_redirect_uris, require_pkce, skip_consent,
-       response_modes, id_token_claims, backchannel_logout_uri, secret_hash, secret_set_at,
-       previous_secret_hash, previous_secret_expires_at, declared, declared_secret_hash,
-       disabled_at, created_at, updated_at
+       response_modes, id_token_claims, backchannel_logout_uri, jwks, jwks_uri, require_par,
+       require_signed_request_object, profile, token_exchange, client_uri, logo_uri, policy_uri,
+       tos_uri, self_registered, secret_hash, secret_set_at, previous_secret_hash,
+       previous_secret_expires_at, declared, declared_secret_hash, disabled_at, created_at,
+       updated_at
   from clients
  where (updated_at, id) > ($1, $2)
  order by updated_at, id
@@ -24,9 +26,11 @@ select id, name, kind, auth_method, grant_types, scopes, audiences, session_api,
 select id, name, kind, auth_method, grant_types, scopes, audiences, session_api, origins, claims,
        introspects, grace, rotation, require_dpop, access_token_lifetime, idle_lifetime,
        absolute_lifetime, redirect_uris, post_logout_redirect_uris, require_pkce, skip_consent,
-       response_modes, id_token_claims, backchannel_logout_uri, secret_hash, secret_set_at,
-       previous_secret_hash, previous_secret_expires_at, declared, declared_secret_hash,
-       disabled_at, created_at, updated_at
+       response_modes, id_token_claims, backchannel_logout_uri, jwks, jwks_uri, require_par,
+       require_signed_request_object, profile, token_exchange, client_uri, logo_uri, policy_uri,
+       tos_uri, self_registered, secret_hash, secret_set_at, previous_secret_hash,
+       previous_secret_expires_at, declared, declared_secret_hash, disabled_at, created_at,
+       updated_at
   from clients
  where id = $1;
 
@@ -36,9 +40,11 @@ insert into clients
        (id, name, kind, auth_method, grant_types, scopes, audiences, session_api, origins, claims,
         introspects, grace, rotation, require_dpop, access_token_lifetime, idle_lifetime,
         absolute_lifetime, redirect_uris, post_logout_redirect_uris, require_pkce, skip_consent,
-        response_modes, id_token_claims, backchannel_logout_uri)
+        response_modes, id_token_claims, backchannel_logout_uri, jwks, jwks_uri, require_par,
+        require_signed_request_object, profile, token_exchange, client_uri, logo_uri, policy_uri,
+        tos_uri)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-        $21, $22, $23, $24)
+        $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)
     on conflict (id) do nothing;
 
 -- name: redefine
@@ -49,7 +55,9 @@ update clients
        rotation = $13, require_dpop = $14, access_token_lifetime = $15, idle_lifetime = $16,
        absolute_lifetime = $17, redirect_uris = $18, post_logout_redirect_uris = $19,
        require_pkce = $20, skip_consent = $21, response_modes = $22, id_token_claims = $23,
-       backchannel_logout_uri = $24, updated_at = now()
+       backchannel_logout_uri = $24, jwks = $25, jwks_uri = $26, require_par = $27,
+       require_signed_request_object = $28, profile = $29, token_exchange = $30,
+       client_uri = $31, logo_uri = $32, policy_uri = $33, tos_uri = $34, updated_at = now()
  where id = $1 and kind = $3;
 
 -- name: rotate_secret

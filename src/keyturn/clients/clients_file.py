@@ -117,9 +117,9 @@ def _declared(raw: Any, path: str, limits: rules.Limits, folder: Path) -> Declar
 
 def _secret_hash(entry: _Entry, folder: Path) -> bytes | None:
     given = [one for one in (entry.secret, entry.secret_hash, entry.secret_file) if one is not None]
-    if entry.kind == "public":
+    if not entry.holds_secret:
         if given:
-            raise ValueError("a public client holds none")
+            raise ValueError("a public client holds none, nor does one with private_key_jwt")
         return None
     if len(given) != 1:
         raise ValueError("give exactly one of secret, secret_hash and secret_file")

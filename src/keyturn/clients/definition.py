@@ -4,19 +4,25 @@ The names follow RFC 7591 where it has one. Durations are whole seconds. What fi
 together stands in `rules`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from keyturn.clients import syntax
-from keyturn.clients.model import AuthMethod, Client, Kind, ResponseMode
+from keyturn.clients.model import AuthMethod, Client, Kind, Profile, ResponseMode
 from keyturn.errors import InvalidClientMetadata, Problem
 from keyturn.settings import LONGEST_ACCESS_TOKEN, LONGEST_LIFETIME
 
 MOST_MEMBERS = 100
 
-GrantType = Literal["authorization_code", "refresh_token", "client_credentials"]
+GrantType = Literal[
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    "urn:ietf:params:oauth:grant-type:device_code",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
+]
 Claim = Literal["email", "email_verified", "name"]
 ClientId = Annotated[str, AfterValidator(syntax.client_id)]
 Name = Annotated[str, AfterValidator(syntax.name)]
@@ -24,6 +30,8 @@ Scope = Annotated[str, AfterValidator(syntax.scope)]
 Audience = Annotated[str, AfterValidator(syntax.audience)]
 Origin = Annotated[str, AfterValidator(syntax.origin)]
 RedirectUri = Annotated[str, AfterValidator(syntax.redirect_uri)]
+Jwks = Annotated[dict[str, Any], AfterValidator(syntax.jwks)]
+Link = Annotated[str, AfterValidator(syntax.link)]
 ServerUri = Annotated[str, AfterValidator(syntax.server_uri)]
 Flag = Annotated[bool, Field(strict=True)]
 Lifetime = Annotated[int, Field(strict=True, ge=1, le=LONGEST_LIFETIME)]
@@ -36,6 +44,19 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _Listed = (Field(max_length=MOST_MEMBERS), AfterValidator(_distinct))
+
+
+class TokenExchange(BaseModel):
+    """Whose tokens a client may exchange (RFC 8693), and what the new ones may say."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    subject_clients: Annotated[tuple[ClientId, ...], *_Listed]
+    """Whose access tokens it may present."""
+    impersonation: Flag = False
+    """It may act as the person: the new token does not say who acts."""
+    delegation: Flag = True
+    """It may act for the person: the new token names the actor (`act`)."""
 
 
 class ClientDefinition(BaseModel):
@@ -69,6 +90,21 @@ class ClientDefinition(BaseModel):
     skip_consent: Flag = False
     response_modes: Annotated[tuple[ResponseMode, ...], *_Listed] = ("form_post", "query")
     backchannel_logout_uri: ServerUri | None = None
+    jwks: Jwks | None = None
+    jwks_uri: ServerUri | None = None
+    require_par: Flag = False
+    require_signed_request_object: Flag = False
+    profile: Profile | None = None
+    token_exchange: TokenExchange | None = None
+    client_uri: Link | None = None
+    logo_uri: Link | None = None
+    policy_uri: Link | None = None
+    tos_uri: Link | None = None
+
+    @property
+    def holds_secret(self) -> bool:
+        """Whether it proves itself by a secret it shares with us."""
+        return self.kind == "confidential" and self.auth_method != "private_key_jwt"
 
     @classmethod
     def parse(cls, raw: Any, path: str = "") -> Self:
@@ -109,11 +145,25 @@ class ClientDefinition(BaseModel):
             skip_consent=client.skip_consent,
             response_modes=_sorted(client.response_modes),
             backchannel_logout_uri=client.backchannel_logout_uri,
+            jwks=None if client.jwks is None else dict(client.jwks),
+            jwks_uri=client.jwks_uri,
+            require_par=client.require_par,
+            require_signed_request_object=client.require_signed_request_object,
+            profile=client.profile,
+            token_exchange=_exchange(client.token_exchange),
+            client_uri=client.client_uri,
+            logo_uri=client.logo_uri,
+            policy_uri=client.policy_uri,
+            tos_uri=client.tos_uri,
         )
 
 
 def _sorted(values: Iterable[str]) -> tuple[Any, ...]:
     return tuple(sorted(values))
+
+
+def _exchange(policy: Mapping[str, Any] | None) -> TokenExchange | None:
+    return None if policy is None else TokenExchange.model_validate(policy)
 
 
 def _seconds(duration: Any) -> int | None:

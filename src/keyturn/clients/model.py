@@ -1,14 +1,16 @@
 """What a registered application is (RFC 6749 section 2), frozen as it is held in memory."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from keyturn.db.pool import Row
 
 Kind = Literal["public", "confidential"]
-AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
+AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 ResponseMode = Literal["query", "form_post"]
+Profile = Literal["fapi2"]
 
 RESPONSE_MODES: frozenset[str] = frozenset({"query", "form_post"})
 
@@ -64,6 +66,25 @@ class Client:
     response_modes: frozenset[str] = RESPONSE_MODES
     backchannel_logout_uri: str | None = None
     """Where it hears that a session has ended (Back-Channel Logout section 2.2)."""
+    jwks: Mapping[str, Any] | None = field(default=None, hash=False)
+    """Its public keys (RFC 7517), given when it was registered."""
+    jwks_uri: str | None = None
+    """Where its public keys are read from instead."""
+    require_par: bool = False
+    """Its requests come by `/oauth2/par` only (RFC 9126 section 6)."""
+    require_signed_request_object: bool = False
+    """And signed by one of its keys (RFC 9101 section 10.5)."""
+    profile: Profile | None = None
+    """`fapi2`: everything the FAPI 2.0 Security Profile demands of it and of us."""
+    token_exchange: Mapping[str, Any] | None = field(default=None, hash=False)
+    """Whose tokens it may exchange, and how (RFC 8693); None: nobody's."""
+    client_uri: str | None = None
+    """Links that people are shown, never fetched (RFC 7591 section 2)."""
+    logo_uri: str | None = None
+    policy_uri: str | None = None
+    tos_uri: str | None = None
+    self_registered: bool = False
+    """It registered itself (RFC 7591): nobody here has ever looked at it."""
     disabled_at: datetime | None = None
 
     @property
@@ -110,6 +131,17 @@ class Client:
             skip_consent=row["skip_consent"],
             response_modes=frozenset(row["response_modes"]),
             backchannel_logout_uri=row["backchannel_logout_uri"],
+            jwks=row["jwks"],
+            jwks_uri=row["jwks_uri"],
+            require_par=row["require_par"],
+            require_signed_request_object=row["require_signed_request_object"],
+            profile=row["profile"],
+            token_exchange=row["token_exchange"],
+            client_uri=row["client_uri"],
+            logo_uri=row["logo_uri"],
+            policy_uri=row["policy_uri"],
+            tos_uri=row["tos_uri"],
+            self_registered=row["self_registered"],
             disabled_at=row["disabled_at"],
         )
 

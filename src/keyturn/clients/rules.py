@@ -99,13 +99,7 @@ def _kind(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
 def _rotation(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
     # A public client's token is all a thief needs: rotation is what notices the theft.
     if not client.rotation and client.kind == "public" and not client.require_dpop:
-        yield Problem("rotation", "off is for confidential clients")
-
-
-def _dpop(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
-    # A promise nobody keeps yet: no door checks a proof, and no session would be bound to a key.
-    if client.require_dpop:
-        yield Problem("require_dpop", "is not available until this server checks DPoP proofs")
+        yield Problem("rotation", "off is for confidential clients, and with require_dpop")
 
 
 def _code_flow(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
@@ -164,7 +158,6 @@ RULES: tuple[Callable[[ClientDefinition, Limits], Iterator[Problem]], ...] = (
     _purpose,
     _kind,
     _rotation,
-    _dpop,
     _code_flow,
     _id_token_claims,
     _back_channel,

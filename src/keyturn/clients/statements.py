@@ -105,6 +105,16 @@ def _columns(definition: ClientDefinition) -> tuple[Any, ...]:
         definition.response_modes,
         definition.id_token_claims,
         definition.backchannel_logout_uri,
+        definition.jwks,
+        definition.jwks_uri,
+        definition.require_par,
+        definition.require_signed_request_object,
+        definition.profile,
+        None if definition.token_exchange is None else definition.token_exchange.model_dump(),
+        definition.client_uri,
+        definition.logo_uri,
+        definition.policy_uri,
+        definition.tos_uri,
     )
 
 

@@ -6,8 +6,10 @@ be right.
 
 import re
 from ipaddress import IPv6Address
+from typing import Any
 from urllib.parse import urlsplit
 
+from keyturn.crypto import client_jws
 from keyturn.outgoing.destination import Destination
 from keyturn.settings import LOOPBACK
 
@@ -98,6 +100,20 @@ def redirect_uri(value: str) -> str:
         raise ValueError("names a host, and no user")
     if scheme == "http" and host not in LOOPBACK:
         raise ValueError("https; http is accepted for localhost, 127.0.0.1 and [::1] only")
+    return value
+
+
+def link(value: str) -> str:
+    """Check an address that people may open: shown to them, never fetched by this server."""
+    match = _REDIRECT.fullmatch(value.partition("#")[0])
+    if not match or match[1].lower() != "https" or len(value) > LONGEST_URI or not _host(value):
+        raise ValueError("an https address, such as https://app.example/about")
+    return value
+
+
+def jwks(value: dict[str, Any]) -> dict[str, Any]:
+    """Check a JWK set of public keys (RFC 7517 section 5)."""
+    client_jws.keys_of(value)
     return value
 
 

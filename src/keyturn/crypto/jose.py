@@ -1,8 +1,9 @@
 """JOSE: keys in and out of JWK form, our signatures, and the check of every JWS we accept.
 
-The only importer of joserfc. Signing goes to PyCA directly (the hot path: nothing but base64 is
-added to the RSA operation); verification goes through joserfc, under our own allow-list and
-behind our own checks, because what a token says about itself is the attacker's text.
+With `client_jws` the only importer of joserfc. Signing goes to PyCA directly (the hot path:
+nothing but base64 is added to the RSA operation); verification goes through joserfc, under our
+own allow-list and behind our own checks, because what a token says about itself is the attacker's
+text.
 """
 
 import base64
@@ -151,14 +152,28 @@ def _segments(token: str) -> tuple[bytes, bytes]:
     return header, payload
 
 
+def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return header and payload of a compact JWS; nothing of it is proven.
+
+    Raises `InvalidJws` for what is too large, malformed, or has two readings.
+    """
+    header, payload = _segments(token)
+    return _parse(header, "header"), _parse(payload, "payload")
+
+
+def refuse_dangerous(header: Mapping[str, Any], also: frozenset[str] = frozenset()) -> None:
+    """Raise `InvalidJws` for header members that this kind of token has no use for."""
+    for name in _DANGEROUS:
+        if name in header and name not in also:
+            raise InvalidJws(f"header: {name}")
+    if not header.keys() <= _MEMBERS | also:
+        raise InvalidJws("header: unknown member")
+
+
 def _checked_kid(header: Mapping[str, Any], typ: str) -> str:
     if header.get("alg") != ALGORITHM:
         raise InvalidJws("alg: not allowed")
-    for name in _DANGEROUS:
-        if name in header:
-            raise InvalidJws(f"header: {name}")
-    if not header.keys() <= _MEMBERS:
-        raise InvalidJws("header: unknown member")
+    refuse_dangerous(header)
     if header.get("typ") != typ:
         raise InvalidJws(f"typ: not {typ}")
     kid = header.get("kid")

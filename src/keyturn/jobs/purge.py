@@ -8,6 +8,7 @@ from keyturn.clock import Clock
 from keyturn.db.pool import Database, Statements
 from keyturn.jobs.leader import Leadership
 from keyturn.logins import logins
+from keyturn.replays import replays
 from keyturn.revocation import record
 from keyturn.sessions import purge as sessions
 from keyturn.telemetry.metrics import Metrics
@@ -25,6 +26,7 @@ class Purged:
     logins: int = 0
     requests: int = 0
     codes: int = 0
+    replays: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Purge:
                 "authorization_requests", self._repeated(requests.purge_expired)
             ),
             codes=await self._all("authorization_codes", self._repeated(codes.purge_expired)),
+            replays=await self._all("replays", self._repeated(replays.purge_expired)),
         )
         self.metrics.purge_success.set(self.clock.now().timestamp())
         return purged

@@ -63,7 +63,7 @@ class Token:
 def _respond(answer: TokenAnswer) -> Response:
     body: dict[str, object] = {
         "access_token": answer.access_token.value,
-        "token_type": "Bearer",
+        "token_type": answer.access_token.token_type,
         "expires_in": answer.access_token.expires_in,
         **answer.access_token.scope,
     }
@@ -71,4 +71,6 @@ def _respond(answer: TokenAnswer) -> Response:
         body["refresh_token"] = answer.refresh_token
     if answer.id_token is not None:
         body["id_token"] = answer.id_token
+    if answer.issued_token_type is not None:
+        body["issued_token_type"] = answer.issued_token_type
     return json_bytes(body)

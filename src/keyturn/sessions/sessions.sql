@@ -180,10 +180,10 @@ select id
 -- Begin a session.
 insert into sessions (id, user_id, client_id, scopes, audiences, claims, token_hash, next_hash,
                       idle_lifetime, idle_expires_at, expires_at, remembered, auth_time, amr,
-                      device, ip, login_id, offline)
+                      device, ip, login_id, offline, dpop_jkt)
 values ($1, $2, $3, $4, $5, $6, $7, $8,
         $9, least(now() + $9::interval, now() + $10::interval), now() + $10::interval, $11, $12,
-        $13, $14, $15, $16, $17)
+        $13, $14, $15, $16, $17, $18)
 returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
           remembered, idle_expires_at, expires_at, now() as decided_at;
 

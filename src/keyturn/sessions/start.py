@@ -49,6 +49,8 @@ class SessionRequest:
     """It was granted `offline_access`: it outlives that login."""
     proven: bool = False
     """The person proved themselves for this very session: a step-up, if they had one already."""
+    dpop_jkt: str | None = None
+    """The key every refresh must prove (RFC 9449 section 5); None: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ class Starter:
             request.ip,
             request.login_id,
             request.offline,
+            request.dpop_jkt,
         )
         if row is None:
             raise RuntimeError("insert ... returning gave no row")

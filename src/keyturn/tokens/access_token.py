@@ -7,7 +7,7 @@ a refresh, and nobody who is refused may make us pay it.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -33,6 +33,7 @@ class AccessToken:
     value: str
     expires_in: int
     scope: Mapping[str, str]
+    token_type: Literal["Bearer", "DPoP"] = "Bearer"  # noqa: S105 - a kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class _Grant:
     audiences: tuple[str, ...]
     issued_at: datetime
     lifetime: timedelta
+    dpop_jkt: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,17 @@ class AccessTokens:
             raise Unavailable("keys: none may sign yet")
 
     def for_session(
-        self, session: Session, client: Client, scopes: Iterable[str], audiences: tuple[str, ...]
+        self,
+        session: Session,
+        client: Client,
+        scopes: Iterable[str],
+        audiences: tuple[str, ...],
+        dpop_jkt: str | None = None,
     ) -> AccessToken:
         """Sign a token for a signed-in user; it never outlives the session.
 
+        It is bound to the key of `dpop_jkt`, a proof that came with this request, or else to the
+        session's key: a confidential client may prove another one each time (RFC 9449 section 5).
         Raises `Unavailable` while this replica has no usable signing key.
         """
         issued_at = session.decided_at
@@ -86,16 +95,20 @@ class AccessTokens:
             "acr": acr_of(session, self.step_up_max_age),
             "amr": session.amr,
         }
-        if session.dpop_jkt is not None:
-            claims["cnf"] = {"jkt": session.dpop_jkt}
-        return self._sign(_Grant(client, scopes, audiences, issued_at, lifetime), claims)
+        jkt = dpop_jkt or session.dpop_jkt
+        return self._sign(_Grant(client, scopes, audiences, issued_at, lifetime, jkt), claims)
 
     def for_client(
-        self, client: Client, scopes: Iterable[str], audiences: tuple[str, ...], issued_at: datetime
+        self,
+        client: Client,
+        scopes: Iterable[str],
+        audiences: tuple[str, ...],
+        issued_at: datetime,
+        dpop_jkt: str | None = None,
     ) -> AccessToken:
         """Sign a token for a machine: `sub` is the client id, and there is no session."""
         lifetime = client.access_token_lifetime or self.client_credentials_lifetime
-        grant = _Grant(client, scopes, audiences, issued_at, lifetime)
+        grant = _Grant(client, scopes, audiences, issued_at, lifetime, dpop_jkt)
         return self._sign(grant, {"sub": client.id})
 
     def _sign(self, grant: _Grant, claims: dict[str, Any]) -> AccessToken:
@@ -113,10 +126,12 @@ class AccessTokens:
             "jti": opaque.token_urlsafe(16),
             **scopes,
         }
+        if grant.dpop_jkt is not None:
+            claims["cnf"] = {"jkt": grant.dpop_jkt}
         began = self.clock.monotonic()
         value = key.sign(orjson.dumps(claims))
         self.metrics.signing.observe(self.clock.monotonic() - began)
-        return AccessToken(value, seconds, scopes)
+        return AccessToken(value, seconds, scopes, "DPoP" if grant.dpop_jkt else "Bearer")
 
 
 def acr_of(session: Session, step_up_max_age: timedelta) -> str:

@@ -64,8 +64,6 @@ def test_the_first_administrator_needs_no_audience():
         ({"auth_method": "client_secret_basic"}, "auth_method"),
         ({"introspects": ["https://api.example"]}, "introspects"),
         ({"rotation": False}, "rotation"),
-        ({"require_dpop": True}, "require_dpop"),
-        ({"rotation": False, "require_dpop": True}, "require_dpop"),
         ({"scopes": ["keyturn.admin.read"]}, "scopes"),
         ({"scopes": ["keyturn.secret"]}, "scopes"),
         ({"access_token_lifetime": 59}, "access_token_lifetime"),
@@ -92,7 +90,6 @@ def test_a_public_client_is_refused_when(change, path):
     [
         ({"session_api": True}, "session_api"),
         ({"auth_method": "none"}, "auth_method"),
-        ({"require_dpop": True}, "require_dpop"),
         ({"audiences": ["https://id.example"]}, "audiences"),
         (
             {

@@ -185,6 +185,8 @@ def test_the_example_in_the_repository_is_a_good_file():
         "web",
         "backoffice",
         "partner",
+        "bank",
+        "gateway",
         "nightly-report",
         "orders-api",
     ]

@@ -17,6 +17,16 @@ class TokenRequest:
     client: Client
     form: Mapping[str, str]
     dpop_jkt: str | None = None
+    """Thumbprint of the key that a valid DPoP proof came from; None: none came."""
+
+    @property
+    def session_jkt(self) -> str | None:
+        """The key a session is bound to that begins here.
+
+        Only a public client's: a confidential one proves itself at each refresh anyway, and may
+        have another key by then (RFC 9449 section 5).
+        """
+        return self.dpop_jkt if self.client.is_public else None
 
     @property
     def scopes(self) -> frozenset[str] | None:
@@ -38,6 +48,8 @@ class TokenAnswer:
     refresh_token: str | None = None
     id_token: str | None = None
     """Only when `openid` was granted (OpenID Connect Core section 3.1.3.3)."""
+    issued_token_type: str | None = None
+    """Only of a token exchange (RFC 8693 section 2.2.1)."""
 
 
 class Grant(Protocol):

@@ -1,0 +1,129 @@
+"""JWS that clients sign with keys of their own: assertions, DPoP proofs, request objects.
+
+What we sign stands in `jose`; this is what we read from others. A key has one algorithm family by
+its type and curve, never by what a token's header says, and only public halves are taken: whoever
+sends a private key by mistake hears so before anything is kept.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
+
+from keyturn.crypto import jose
+from keyturn.crypto.jose import InvalidJws
+
+ALGORITHMS: Final = ("ES256", "EdDSA", "PS256", "RS256")
+"""What clients may sign with (RFC 8725 section 3.1): asymmetric, all of them."""
+FAPI_ALGORITHMS: Final = ("ES256", "EdDSA", "PS256")
+"""The same without PKCS #1 v1.5 (FAPI 2.0 Security Profile section 5.4)."""
+
+MOST_KEYS: Final = 20
+_RSA_BITS: Final = range(jose.KEY_BITS, 8192 + 1)
+_CURVES: Final = MappingProxyType({"P-256": "ES256", "Ed25519": "EdDSA"})
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_REGISTRY: Final = jws.JWSRegistry(algorithms=list(ALGORITHMS))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClientKey:
+    """A public key of somebody else, and what it may have signed with."""
+
+    kid: str | None
+    thumbprint: str
+    """RFC 7638, SHA-256: the `jkt` of DPoP."""
+    algorithms: frozenset[str]
+    key: Key = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unverified:
+    """What a compact JWS says before anybody has checked who signed it."""
+
+    token: str = field(repr=False)
+    header: Mapping[str, Any]
+    claims: Mapping[str, Any]
+
+    @property
+    def alg(self) -> str:
+        """The algorithm it names; one of those `read` was told to take."""
+        return str(self.header["alg"])
+
+
+def key_of(jwk: Mapping[str, Any]) -> ClientKey:
+    """Import a public JWK. Raises `ValueError` with a sentence that says what would be right."""
+    if _PRIVATE.intersection(jwk):
+        raise ValueError("a public key: leave the private members out, and make a new key")
+    if jwk.get("use", "sig") != "sig":
+        raise ValueError("a key for signatures: `use` is sig, or left out")
+    kid = jwk.get("kid")
+    if kid is not None and not isinstance(kid, str):
+        raise ValueError("`kid` is text")
+    key, algorithms = _imported(jwk)
+    named = jwk.get("alg")
+    if named is not None and named not in algorithms:
+        raise ValueError(f"`alg` does not fit the key: one of {', '.join(sorted(algorithms))}")
+    chosen = algorithms if named is None else frozenset({named})
+    return ClientKey(kid, key.thumbprint(), chosen, key)
+
+
+def keys_of(jwks: Mapping[str, Any]) -> tuple[ClientKey, ...]:
+    """Import a JWK set (RFC 7517 section 5). Raises `ValueError` for one bad key among them."""
+    listed = jwks.get("keys")
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise ValueError('a JWK set: {"keys": [...]}')
+    if not 0 < len(listed) <= MOST_KEYS:
+        raise ValueError(f"1 to {MOST_KEYS} keys")
+    return tuple(key_of(one) for one in listed)
+
+
+def read(token: str, algorithms: tuple[str, ...], also: frozenset[str] = frozenset()) -> Unverified:
+    """Take a compact JWS apart; nothing of it is proven yet.
+
+    `also` are header members that this kind of token has besides `alg`, `kid` and `typ`. Raises
+    `InvalidJws`, whose text names the check that failed and holds none of the input.
+    """
+    header, claims = jose.parts(token)
+    if header.get("alg") not in algorithms:
+        raise InvalidJws("alg: not allowed")
+    jose.refuse_dangerous(header, also)
+    return Unverified(token, header, claims)
+
+
+def verify(unverified: Unverified, key: ClientKey) -> None:
+    """Check the signature by one key, under the algorithm the header names and the key allows.
+
+    Raises `InvalidJws`.
+    """
+    if unverified.alg not in key.algorithms:
+        raise InvalidJws("alg: not one of the key's")
+    try:
+        jws.deserialize_compact(
+            unverified.token, key.key, algorithms=[unverified.alg], registry=_REGISTRY
+        )
+    except (JoseError, ValueError) as error:
+        raise InvalidJws(f"signature: {type(error).__name__}") from error
+
+
+def _imported(jwk: Mapping[str, Any]) -> tuple[Key, frozenset[str]]:
+    kind = jwk.get("kty")
+    try:
+        if kind == "RSA":
+            rsa = RSAKey.import_key({name: jwk[name] for name in ("kty", "n", "e")})
+            if rsa.public_key.key_size not in _RSA_BITS:
+                raise ValueError("an RSA key of 2048 to 8192 bits")
+            return rsa, frozenset({"PS256", "RS256"})
+        algorithm = _CURVES.get(str(jwk.get("crv")))
+        if kind == "EC" and algorithm == "ES256":
+            ec = ECKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "y")})
+            return ec, frozenset({algorithm})
+        if kind == "OKP" and algorithm == "EdDSA":
+            okp = OKPKey.import_key({name: jwk[name] for name in ("kty", "crv", "x")})
+            return okp, frozenset({algorithm})
+    except (KeyError, TypeError, JoseError) as error:
+        raise ValueError("a complete and well-formed JWK") from error
+    raise ValueError("a key of type RSA, EC on P-256, or OKP on Ed25519")
