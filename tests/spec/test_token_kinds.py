@@ -51,6 +51,7 @@ async def logout_token_of(api, client_id, given):
     said = claims_of(given["id_token"])
     await api.operator.keyring.load()
     delivery = Delivery(
+        profile=None,
         session_id=UUID(said["sid"]),
         user_id=UUID(said["sub"]),
         client_id=client_id,

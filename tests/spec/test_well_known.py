@@ -63,11 +63,11 @@ async def browser(keyring: Keyring, clock: FixedClock) -> AsyncIterator[httpx2.A
 
 async def test_KY_1_the_jwks_shows_public_members_only(browser):
     keys = (await browser.get(paths.JWKS)).json()["keys"]
-    assert len(keys) == 2
+    assert [key["alg"] for key in keys] == ["RS256", "RS256", "PS256", "PS256"]
     for key in keys:
         assert set(key) == {"kty", "kid", "use", "alg", "n", "e"}
-        assert (key["kty"], key["use"], key["alg"]) == ("RSA", "sig", "RS256")
-    assert len({key["kid"] for key in keys}) == 2
+        assert (key["kty"], key["use"]) == ("RSA", "sig")
+    assert len({key["kid"] for key in keys}) == 4
 
 
 async def test_a_public_library_verifies_our_token_with_the_jwks(browser, keyring):
@@ -122,7 +122,7 @@ async def test_a_replica_that_may_have_missed_a_rotation_lets_nobody_cache(brows
     answer = await browser.get(paths.JWKS)
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "public, max-age=0"
-    assert len(answer.json()["keys"]) == 2
+    assert len(answer.json()["keys"]) == 4
 
 
 async def test_no_stale_while_revalidate_is_sent(browser):
@@ -173,7 +173,7 @@ async def test_the_document_names_what_there_is_and_nothing_else(browser):
     grants = ["authorization_code", "refresh_token", "client_credentials"]
     assert document["grant_types_supported"] == grants
     assert document["subject_types_supported"] == ["public"]
-    assert document["id_token_signing_alg_values_supported"] == ["RS256"]
+    assert document["id_token_signing_alg_values_supported"] == ["RS256", "PS256"]
     assert document["code_challenge_methods_supported"] == ["S256"]
     assert {"openid", "profile", "email", "offline_access"} == set(document["scopes_supported"])
     assert {"sub", "iss", "auth_time", "name", "email"} <= set(document["claims_supported"])

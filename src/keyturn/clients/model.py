@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from keyturn.crypto.jose import ALGORITHM, PSS_ALGORITHM
 from keyturn.db.pool import Row
 
 Kind = Literal["public", "confidential"]
@@ -98,6 +99,11 @@ class Client:
         return self.disabled_at is None
 
     @property
+    def signing_algorithm(self) -> str:
+        """What its tokens are signed with: the FAPI 2.0 profile allows no RS256."""
+        return algorithm_of(self.profile)
+
+    @property
     def default_audience(self) -> str:
         """The resource of a token when none is named."""
         return self.audiences[0]
@@ -170,6 +176,11 @@ class Registration:
             created_at=row["created_at"],
             updated_at=row["updated_at"],
         )
+
+
+def algorithm_of(profile: str | None) -> str:
+    """Return what the tokens of a client with this profile are signed with."""
+    return PSS_ALGORITHM if profile == "fapi2" else ALGORITHM
 
 
 def _secrets(row: Row) -> tuple[ClientSecret, ...]:

@@ -3,10 +3,12 @@
 `clients add`, `clients apply` and whatever registers clients later come through `complete`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from keyturn.clients.definition import ClientDefinition
+from keyturn.clients.model import AuthMethod
 from keyturn.errors import InvalidClientMetadata, Problem
 from keyturn.outgoing.destination import Destination
 from keyturn.outgoing.policy import NOTHING_PRIVATE, Policy
@@ -17,6 +19,12 @@ RESERVED = "keyturn."
 """Scopes that start so are ours: an application's own cannot be mistaken for power over us."""
 
 ADMIN_PATH = "/admin"
+
+FAPI2: Mapping[str, bool] = MappingProxyType(
+    {"require_par": True, "require_dpop": True, "rotation": False}
+)
+"""What the profile `fapi2` sets, whatever else is said (FAPI 2.0 Security Profile section 5.3.2):
+tokens are bound to a key there, and a refresh token that stays survives every lost answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +60,12 @@ def complete(definition: ClientDefinition, limits: Limits, path: str = "") -> Cl
 
 
 def _filled(definition: ClientDefinition, limits: Limits) -> ClientDefinition:
-    public = definition.kind == "public"
     administers = bool(definition.scopes) and ADMIN_SCOPES.issuperset(definition.scopes)
     default_audiences = (limits.issuer + ADMIN_PATH,) if administers else ()
     return definition.model_copy(
         update={
             "name": definition.name or definition.id,
-            "auth_method": definition.auth_method or ("none" if public else "client_secret_basic"),
+            "auth_method": definition.auth_method or _usual_method(definition),
             "grant_types": tuple(sorted(definition.grant_types)),
             "scopes": tuple(sorted(definition.scopes)),
             "audiences": definition.audiences or default_audiences,
@@ -69,8 +76,15 @@ def _filled(definition: ClientDefinition, limits: Limits) -> ClientDefinition:
             "redirect_uris": tuple(sorted(definition.redirect_uris)),
             "post_logout_redirect_uris": tuple(sorted(definition.post_logout_redirect_uris)),
             "response_modes": tuple(sorted(definition.response_modes)),
+            **(FAPI2 if definition.profile == "fapi2" else {}),
         }
     )
+
+
+def _usual_method(definition: ClientDefinition) -> AuthMethod:
+    if definition.kind == "public":
+        return "none"
+    return "client_secret_basic" if definition.profile is None else "private_key_jwt"
 
 
 def _purpose(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
@@ -100,6 +114,17 @@ def _rotation(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
     # A public client's token is all a thief needs: rotation is what notices the theft.
     if not client.rotation and client.kind == "public" and not client.require_dpop:
         yield Problem("rotation", "off is for confidential clients, and with require_dpop")
+
+
+def _fapi(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
+    if client.profile is None:
+        return
+    if client.auth_method != "private_key_jwt":
+        yield Problem("profile", "fapi2 is for confidential clients with private_key_jwt")
+    if not client.require_pkce:
+        yield Problem("require_pkce", "the profile fapi2 demands it")
+    if not all(uri.lower().startswith("https:") for uri in client.redirect_uris):
+        yield Problem("redirect_uris", "the profile fapi2 takes https only")
 
 
 def _code_flow(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
@@ -158,6 +183,7 @@ RULES: tuple[Callable[[ClientDefinition, Limits], Iterator[Problem]], ...] = (
     _purpose,
     _kind,
     _rotation,
+    _fapi,
     _code_flow,
     _id_token_claims,
     _back_channel,

@@ -10,12 +10,18 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from types import MappingProxyType
 from typing import Any, Self
 
 import orjson
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.padding import (
+    MGF1,
+    PSS,
+    AsymmetricPadding,
+    PKCS1v15,
+)
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc import jws
@@ -25,6 +31,9 @@ from joserfc.jwk import RSAKey
 from keyturn.crypto.strict_json import parse_object
 
 ALGORITHM = "RS256"
+PSS_ALGORITHM = "PS256"
+"""What FAPI 2.0 asks for in its place (Security Profile section 5.4); the same key signs both."""
+ALGORITHMS = (ALGORITHM, PSS_ALGORITHM)
 AT_JWT = "at+jwt"
 """`typ` of an access token (RFC 9068 section 2.1)."""
 ID_JWT = "JWT"
@@ -38,9 +47,11 @@ PUBLIC_EXPONENT = 65537
 MAX_JWS = 8192
 """Characters of a compact JWS we look at; more is refused before any decoding."""
 
-_PADDING = PKCS1v15()
 _HASH = SHA256()
-_REGISTRY = jws.JWSRegistry(algorithms=[ALGORITHM])
+_PADDING: Mapping[str, AsymmetricPadding] = MappingProxyType(
+    {ALGORITHM: PKCS1v15(), PSS_ALGORITHM: PSS(MGF1(_HASH), _HASH.digest_size)}
+)
+_REGISTRY = jws.JWSRegistry(algorithms=list(_PADDING))
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)")
 _MEMBERS = frozenset({"alg", "kid", "typ"})
 _DANGEROUS = ("crit", "b64", "jwk", "jku", "x5u", "x5c", "zip", "enc")
@@ -57,8 +68,8 @@ class SigningKey:
 
     kid: str
     private_key: RSAPrivateKey = field(repr=False)
-    headers: Mapping[str, bytes]
-    """`base64url(header) + "."` by `typ`."""
+    headers: Mapping[tuple[str, str], bytes]
+    """`base64url(header) + "."` by algorithm and `typ`."""
 
     @classmethod
     def from_der(cls, der: bytes, kid: str) -> Self:
@@ -69,12 +80,13 @@ class SigningKey:
         private_key = serialization.load_der_private_key(der, password=None)
         if not isinstance(private_key, RSAPrivateKey) or thumbprint(private_key) != kid:
             raise ValueError("the private key does not belong to its kid")
-        return cls(kid, private_key, MappingProxyType({typ: _header(kid, typ) for typ in TYPES}))
+        pairs = product(_PADDING, TYPES)
+        return cls(kid, private_key, MappingProxyType({one: _header(kid, *one) for one in pairs}))
 
-    def sign(self, payload: bytes, typ: str = AT_JWT) -> str:
+    def sign(self, payload: bytes, typ: str = AT_JWT, algorithm: str = ALGORITHM) -> str:
         """Return the compact JWS of a serialised claims set."""
-        signed = self.headers[typ] + _encode(payload)
-        signature = self.private_key.sign(signed, _PADDING, _HASH)
+        signed = self.headers[algorithm, typ] + _encode(payload)
+        signature = self.private_key.sign(signed, _PADDING[algorithm], _HASH)
         return (signed + b"." + _encode(signature)).decode("ascii")
 
 
@@ -85,6 +97,7 @@ class PublicKey:
     kid: str
     jwk: Mapping[str, str]
     key: RSAKey = field(repr=False)
+    algorithm: str = ALGORITHM
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, Any]) -> Self:
@@ -96,6 +109,12 @@ class PublicKey:
         if key.public_key.key_size < KEY_BITS or key.thumbprint() != jwk["kid"]:
             raise ValueError("the public key is weak or does not belong to its kid")
         return cls(jwk["kid"], MappingProxyType(_published(key)), key)
+
+    def for_pss(self) -> "PublicKey":
+        """Return the same key under its second name, for the algorithm of FAPI clients."""
+        kid = pss_kid(self.kid)
+        jwk = {**self.jwk, "kid": kid, "alg": PSS_ALGORITHM}
+        return PublicKey(kid, MappingProxyType(jwk), self.key, PSS_ALGORITHM)
 
 
 def generate() -> RSAPrivateKey:
@@ -128,15 +147,18 @@ def verify(token: str, typ: str, find: Callable[[str], PublicKey | None]) -> dic
     `find` looks a `kid` up in memory; it is never a path, a URL or part of a query. Raises
     `InvalidJws`, whose text names the check that failed and holds none of the input.
     """
-    header, payload = _segments(token)
-    key = find(_checked_kid(_parse(header, "header"), typ))
+    segments = _segments(token)
+    header = _parse(segments[0], "header")
+    key = find(_checked_kid(header, typ))
     if key is None:
         raise InvalidJws("kid: unknown")
+    if header["alg"] != key.algorithm:
+        raise InvalidJws("alg: not allowed")
     try:
-        jws.deserialize_compact(token, key.key, algorithms=[ALGORITHM], registry=_REGISTRY)
+        jws.deserialize_compact(token, key.key, algorithms=[key.algorithm], registry=_REGISTRY)
     except (JoseError, ValueError) as error:
         raise InvalidJws(f"signature: {type(error).__name__}") from error
-    return _parse(payload, "payload")
+    return _parse(segments[1], "payload")
 
 
 def _segments(token: str) -> tuple[bytes, bytes]:
@@ -171,7 +193,7 @@ def refuse_dangerous(header: Mapping[str, Any], also: frozenset[str] = frozenset
 
 
 def _checked_kid(header: Mapping[str, Any], typ: str) -> str:
-    if header.get("alg") != ALGORITHM:
+    if header.get("alg") not in ALGORITHMS:
         raise InvalidJws("alg: not allowed")
     refuse_dangerous(header)
     if header.get("typ") != typ:
@@ -208,8 +230,14 @@ def _published(key: RSAKey) -> dict[str, str]:
     }
 
 
-def _header(kid: str, typ: str) -> bytes:
-    return _encode(orjson.dumps({"alg": ALGORITHM, "typ": typ, "kid": kid})) + b"."
+def pss_kid(kid: str) -> str:
+    """Return the second name of a key: one name, one algorithm, as verifiers expect."""
+    return f"{kid}-ps256"
+
+
+def _header(kid: str, algorithm: str, typ: str) -> bytes:
+    name = kid if algorithm == ALGORITHM else pss_kid(kid)
+    return _encode(orjson.dumps({"alg": algorithm, "typ": typ, "kid": name})) + b"."
 
 
 def _encode(data: bytes) -> bytes:

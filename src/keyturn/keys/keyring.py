@@ -102,9 +102,9 @@ class Keyring:
         return self.clock.monotonic() - self._loaded_at
 
     async def _take(self, situation: Situation) -> Snapshot:
-        public = {}
-        for key in sorted(situation.keys, key=lambda key: (_ORDER[key.state], key.created_at)):
-            public[key.kid] = self.find(key.kid) or PublicKey.from_jwk(key.public_jwk)
+        ordered = sorted(situation.keys, key=lambda key: (_ORDER[key.state], key.created_at))
+        keys = [self.find(key.kid) or PublicKey.from_jwk(key.public_jwk) for key in ordered]
+        public = {key.kid: key for key in (*keys, *(key.for_pss() for key in keys))}
         return Snapshot(
             signing=await self._open(situation),
             public=MappingProxyType(public),

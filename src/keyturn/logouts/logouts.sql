@@ -48,7 +48,8 @@ returning delivery.session_id, user_id, client_id, attempts, now() as claimed_at
           created_at + $4::interval <= due_at as is_last,
           (select backchannel_logout_uri
              from clients
-            where clients.id = delivery.client_id and disabled_at is null) as uri;
+            where clients.id = delivery.client_id and disabled_at is null) as uri,
+          (select profile from clients where clients.id = delivery.client_id) as profile;
 
 -- name: finish
 -- Forget a delivery, whatever became of it.

@@ -27,6 +27,8 @@ class Delivery:
     client_id: str
     uri: str | None
     """None: the client is disabled, or takes no logout tokens any more."""
+    profile: str | None
+    """The client's: it decides what the token is signed with."""
     attempt: int
     claimed_at: datetime
     """The database's time."""
@@ -45,6 +47,7 @@ class Delivery:
             user_id=row["user_id"],
             client_id=row["client_id"],
             uri=row["uri"],
+            profile=row["profile"],
             attempt=row["attempts"],
             claimed_at=row["claimed_at"],
             waited=row["waited"],

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from keyturn import paths
 from keyturn.crypto import opaque, pkce
-from keyturn.crypto.jose import ALGORITHM
+from keyturn.crypto.jose import ALGORITHM, PSS_ALGORITHM
 from keyturn.oauth.authorize.checks import PROMPTS
 from keyturn.oauth.authorize.decision import REACHABLE
 from keyturn.tokens.claims import STANDARD_SCOPES, shown
@@ -73,7 +73,7 @@ def describe(issuer: str) -> dict[str, Any]:
         "authorization_response_iss_parameter_supported": True,
         "scopes_supported": sorted(STANDARD_SCOPES),
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [ALGORITHM],
+        "id_token_signing_alg_values_supported": [ALGORITHM, PSS_ALGORITHM],
         "acr_values_supported": sorted(REACHABLE),
         "prompt_values_supported": sorted(PROMPTS),
         "display_values_supported": list(DISPLAYS),

@@ -129,7 +129,7 @@ class AccessTokens:
         if grant.dpop_jkt is not None:
             claims["cnf"] = {"jkt": grant.dpop_jkt}
         began = self.clock.monotonic()
-        value = key.sign(orjson.dumps(claims))
+        value = key.sign(orjson.dumps(claims), algorithm=grant.client.signing_algorithm)
         self.metrics.signing.observe(self.clock.monotonic() - began)
         return AccessToken(value, seconds, scopes, "DPoP" if grant.dpop_jkt else "Bearer")
 

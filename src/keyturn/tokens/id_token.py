@@ -68,7 +68,7 @@ class IdTokens:
             told["nonce"] = nonce
         told |= self._always(session, client) | {"at_hash": _half_hash(access_token)}
         began = self.clock.monotonic()
-        value = key.sign(orjson.dumps(told), jose.ID_JWT)
+        value = key.sign(orjson.dumps(told), jose.ID_JWT, client.signing_algorithm)
         self.metrics.signing.observe(self.clock.monotonic() - began)
         return value
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import orjson
 
+from keyturn.clients.model import algorithm_of
 from keyturn.clock import Clock
 from keyturn.crypto import jose, opaque
 from keyturn.errors import Unavailable
@@ -52,6 +53,6 @@ class LogoutTokens:
             "events": {EVENT: {}},
         }
         began = self.clock.monotonic()
-        value = key.sign(orjson.dumps(claims), jose.LOGOUT_JWT)
+        value = key.sign(orjson.dumps(claims), jose.LOGOUT_JWT, algorithm_of(delivery.profile))
         self.metrics.signing.observe(self.clock.monotonic() - began)
         return value

@@ -104,6 +104,28 @@ def test_a_confidential_client_is_refused_when(change, path):
     assert problems(**{**MACHINE, **change}) == [path]
 
 
+FAPI = {**MACHINE, "profile": "fapi2", "jwks_uri": "https://bank.example/jwks"}
+
+
+def test_the_profile_fapi2_sets_what_it_demands():
+    client = completed(**FAPI, require_par=False, require_dpop=False, rotation=True)
+    assert (client.require_par, client.require_dpop, client.rotation) == (True, True, False)
+    assert client.auth_method == "private_key_jwt"
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"auth_method": "client_secret_basic"}, "profile"),
+        ({**CODE, "require_pkce": False}, "require_pkce"),
+        ({**CODE, "redirect_uris": ["http://127.0.0.1/cb"]}, "redirect_uris"),
+        ({**CODE, "redirect_uris": ["com.example.app:/cb"]}, "redirect_uris"),
+    ],
+)
+def test_a_client_of_the_profile_fapi2_is_refused_when(change, path):
+    assert problems(**{**FAPI, **change}) == [path]
+
+
 def test_rotation_may_be_off_where_a_stolen_token_is_no_use_alone():
     assert not completed(**{**MACHINE, "rotation": False}).rotation
 
