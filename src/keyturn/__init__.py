@@ -14,9 +14,10 @@ The floors, top to bottom; a row imports only rows below it (import-linter says 
     logins                                 browsers signed in here: single sign-on
     sessions                               one row per sign-in; rotation is the heart
     clients | keys | revocation            registered applications, signing keys, what has ended
-            | logouts                      what clients are to hear of that
+            | logouts | replays | audit    what clients are to hear of, what was used, what happened
     db | cache | outgoing                  PostgreSQL (the only truth), Redis, requests to others
-    crypto | telemetry                     secrets, opaque values, JOSE; metrics, logs, audit
+    telemetry                              metrics, logs, audit events and who causes them
+    crypto                                 secrets, opaque values, JOSE
     settings  settings_syntax              words
     errors  authorization_errors  paths  clock
 

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from keyturn import paths
+from keyturn.audit.retention import Retention
 from keyturn.clients import clients_file, declarative
 from keyturn.clients.registry import CHANNEL as CLIENTS_CHANNEL
 from keyturn.clock import SystemClock
@@ -23,6 +25,8 @@ from keyturn.db.listen import Listener
 from keyturn.hosted import Hosted
 from keyturn.jobs.copy_revocations import CopyRevocations, WatchRevocations
 from keyturn.jobs.deliver_logouts import MEASURE, DeliverLogouts
+from keyturn.jobs.forget_audit import INTERVAL as FORGET_INTERVAL
+from keyturn.jobs.forget_audit import ForgetAudit
 from keyturn.jobs.leader import Leadership
 from keyturn.jobs.probe import Probe
 from keyturn.jobs.purge import Purge, PurgeExpired
@@ -98,7 +102,12 @@ class Background:
         audit, flush = parts.audit, settings.audit.flush_interval
         write_audit = WriteAudit(parts.database, audit, parts.metrics, parts.clock, flush)
         upkeep = (*_upkeep(parts, leadership), *_logouts(parts))
-        jobs = (*_key_jobs(parts, on_started), *upkeep, write_audit)
+        jobs = (
+            *_key_jobs(parts, on_started),
+            *upkeep,
+            *_audit_retention(parts, leadership),
+            write_audit,
+        )
         return cls(Runner(jobs, leadership.resign), write_audit, parts)
 
     async def close(self) -> None:
@@ -148,6 +157,16 @@ def _upkeep(parts: Parts, leadership: Leadership) -> Sequence[Job]:
     )
 
 
+def _audit_retention(parts: Parts, leadership: Leadership) -> Sequence[Job]:
+    """What forgets audit events, unless they are kept for ever."""
+    days = parts.settings.audit.retention_days
+    if not days:
+        return ()
+    retention = Retention(parts.database, timedelta(days=days))
+    forget = ForgetAudit(retention, leadership, parts.audit, parts.metrics)
+    return (Every("forget_audit", FORGET_INTERVAL, forget.run_once),)
+
+
 def _logouts(parts: Parts) -> Sequence[Job]:
     """What tells clients that sessions have ended."""
     deliver = DeliverLogouts(
@@ -193,6 +212,10 @@ async def serve_forever(
     serving = serving or Serving.by(settings.server)
     logs.configure(settings.log.level, clock, serving.writer)
     parts = Parts.of(settings, clock)
+    if settings.audit.stdout:
+        # At once, not when it is in the database, which may be away for hours. The log and this
+        # share a writer, so that their lines do not meet.
+        parts.audit.stream = serving.writer
     answering = asyncio.Event()
 
     async def started() -> None:

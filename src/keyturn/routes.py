@@ -74,7 +74,7 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
     )
     token = Token(forms, authentication, {one.name: one for one in grants}, parts.metrics)
     introspection = Introspection(
-        forms, authentication, parts.registry, parts.verifier, parts.metrics
+        forms, authentication, parts.registry, parts.verifier, parts.metrics, parts.audit
     )
     revocation = Revocation(
         forms, authentication, parts.ending, parts.verifier, parts.revocations, parts.audit

@@ -193,6 +193,8 @@ class AuditSettings(Section):
 
     queue_limit: int = Field(10_000, ge=100, description="Events held while the database is away.")
     flush_interval: Fraction = Field(0.5, description="Seconds between two batches.")
+    retention_days: int = Field(400, ge=0, le=36_500, description="Days kept; 0: for ever.")
+    stdout: bool = Field(default=False, description="Each event is a line on stdout, too.")
 
 
 class LogSettings(Section):

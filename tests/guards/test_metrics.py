@@ -1,9 +1,8 @@
-"""What is measured and audited is on one page, by name, label and value."""
+"""What is measured is on one page, by name, label and value."""
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from keyturn.telemetry.audit import EventType
 from keyturn.telemetry.metrics import Bound, Metrics
 from support.tree import differences, spans, table, text
 
@@ -36,18 +35,10 @@ def documented(page):
     return words
 
 
-def audited(page):
-    return {one for row in table(page, "## Audit events") for one in spans(row[0])}
-
-
 def test_every_metric_is_documented_with_its_labels_and_every_documented_one_exists():
     metrics = Metrics()
     metrics.build.info({"version": "1"})
     assert differences(documented(text("docs/metrics.md")), measured(metrics.registry)) == []
-
-
-def test_every_audit_event_is_documented_and_every_documented_one_exists():
-    assert differences(audited(text("docs/metrics.md")), EventType.__args__) == []
 
 
 # -- what the guards find when it is planted ------------------------------------------------------
@@ -58,12 +49,6 @@ PAGE = """
 | metric | labels | what |
 | --- | --- | --- |
 | `jobs_total` | `result`: `ok`, `failed` | |
-
-## Audit events
-
-| event | when |
-| --- | --- |
-| `sign_in` | |
 """
 
 
@@ -82,7 +67,3 @@ def test_a_page_that_says_something_else_is_found(good, bad, complaints):
     Bound(Counter("jobs", "x", ("result",), registry=registry), "result", ("ok", "failed"))
     found = differences(documented(PAGE.replace(good, bad)), measured(registry))
     assert found == complaints if complaints is not None else len(found) >= 4
-
-
-def test_an_audit_event_that_is_not_told_is_found():
-    assert differences(audited(PAGE), ["sign_in", "sign_out"]) == ["sign_out: told nowhere"]

@@ -8,12 +8,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from keyturn.audit.trail import SQL
 from keyturn.cli.context import open_database
 from keyturn.clock import FixedClock
 from keyturn.db.migrate import migrate
 from keyturn.db.pool import Database
 from keyturn.errors import InvalidGrant, Unavailable
-from keyturn.jobs.write_audit import SQL, WriteAudit, write_now
+from keyturn.jobs.write_audit import WriteAudit, write_now
 from keyturn.settings import PostgresSettings
 from keyturn.telemetry.audit import Audit, AuditEvent
 from keyturn.telemetry.metrics import Metrics
@@ -42,7 +43,7 @@ class Trail:
     def counted(self) -> tuple[float, float]:
         return (
             self.metrics.audit_events._value.get(),
-            self.metrics.audit_failures._value.get(),
+            sum(one._value.get() for one in self.metrics.audit_failures._children.values()),
         )
 
 

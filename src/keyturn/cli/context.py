@@ -1,10 +1,13 @@
 """What commands share: settings, a database, an event loop, and exit codes."""
 
 import asyncio
+import os
+import pwd
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -24,6 +27,7 @@ from keyturn.sessions.end import Ending
 from keyturn.sessions.refresh_token import RefreshTokenCodec
 from keyturn.settings import Settings
 from keyturn.telemetry.audit import Audit
+from keyturn.telemetry.callers import CLI
 from keyturn.telemetry.metrics import Metrics
 
 REFUSED, WRONG, AWAY = 1, 2, 3
@@ -47,6 +51,11 @@ class Opened:
     audit: Audit
     clock: Clock
 
+    def patient(self, seconds: float) -> Database:
+        """Return another database, one line, whose statements may take so long; close it."""
+        change = {"statement_timeout": seconds, "pool_max": 1}
+        return Database(self.settings.postgres.model_copy(update=change), self.metrics)
+
     @property
     def ending(self) -> Ending:
         """What ends sessions, and announces it to the servers at once."""
@@ -62,7 +71,7 @@ async def open_database(config: Path | None) -> AsyncIterator[Opened]:
     """Read the settings and hold a database for the block; then write what was audited."""
     settings, clock, metrics = load_settings(environment(), config), SystemClock(), Metrics()
     database, cache = Database(settings.postgres, metrics), Cache(settings.redis, metrics, clock)
-    audit = Audit(clock, metrics, settings.audit.queue_limit)
+    audit = Audit(clock, metrics, settings.audit.queue_limit, CLI, {"os_user": _os_user()})
     secrets = MasterSecrets(settings.master_values())
     try:
         try:
@@ -73,6 +82,14 @@ async def open_database(config: Path | None) -> AsyncIterator[Opened]:
     finally:
         await cache.close()
         await database.close()
+
+
+def _os_user() -> str:
+    """Return who runs this process, by the system's word; what the environment says is a claim."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
 
 
 def run(
@@ -94,6 +111,15 @@ def fail(message: str, code: int) -> NoReturn:
     """Say why on stderr and leave."""
     print(f"keyturn: {message}", file=sys.stderr)
     raise typer.Exit(code)
+
+
+def moment(option: str, text: str) -> datetime:
+    """Read what an option says; without an offset it is UTC. Anything else is wrong usage."""
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"{option} takes an ISO 8601 time, such as 2026-01-31T12:00:00+00:00", WRONG)
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def print_json(value: Any) -> None:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from keyturn.cli.context import ConfigOption, JsonOption, open_database, print_json, run
 from keyturn.clock import SystemClock
 from keyturn.jobs.purge import Purge
+from keyturn.telemetry.audit import AuditEvent
 
 
 def purge(config: ConfigOption = None, json: JsonOption = False) -> None:
@@ -15,6 +16,7 @@ def purge(config: ConfigOption = None, json: JsonOption = False) -> None:
             batch = opened.settings.jobs.purge_batch
             job = Purge(opened.database, opened.metrics, SystemClock(), batch)
             purged = asdict(await job.run())
+            opened.audit.record(AuditEvent("expired_purged", detail=purged))
         if json:
             print_json(purged)
         else:

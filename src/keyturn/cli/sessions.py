@@ -1,6 +1,5 @@
 """`keyturn sessions`: list where a person is signed in, and end sessions."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from keyturn.cli.context import (
     ConfigOption,
     JsonOption,
     fail,
+    moment,
     open_database,
     print_json,
     run,
@@ -84,15 +84,7 @@ def revoke(
             elif session is not None:
                 ended = await ending.one(session)
             else:
-                ended = await ending.all_before(_moment(before or ""))
+                ended = await ending.all_before(moment("--before", before or ""))
         print_json({"ended": ended}) if json else print(f"ended {ended}")
 
     run(work())
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        fail("--before takes an ISO 8601 time, such as 2026-01-31T12:00:00+00:00", WRONG)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

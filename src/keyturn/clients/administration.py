@@ -95,7 +95,7 @@ class Administration:
     async def drop_previous_secret(self, client_id: str) -> Registration:
         """End the secret before the current one; doing it again changes nothing."""
         await _confidential(self.database, client_id)
-        return await self._step(SQL["drop_previous_secret"], client_id, "client_changed")
+        return await self._step(SQL["drop_previous_secret"], client_id, "client_secret_dropped")
 
     async def _step(self, query: Query, client_id: str, event: EventType) -> Registration:
         async with statements.writing(self.database) as tx:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from keyturn.clients import statements
 from keyturn.clients.clients_file import DeclaredClient
-from keyturn.clients.plan import ClientChange, Plan, StateStep, plan
+from keyturn.clients.plan import ClientChange, Plan, plan
 from keyturn.clients.statements import SQL
 from keyturn.db.pool import Database, Statements
 from keyturn.errors import Unavailable
@@ -39,15 +39,23 @@ async def apply(
     except TimeoutError:
         raise Unavailable("clients: the file took too long, nothing was written") from None
     for change in () if dry_run else wanted.writes:
-        audit.record(AuditEvent(_event(change), client_id=change.client_id))
+        fields = " ".join(one.name for one in change.fields)
+        detail = {"by": "clients file", **({"fields": fields} if fields else {})}
+        for event in _events(change):
+            audit.record(AuditEvent(event, client_id=change.client_id, detail=detail))
     return wanted
 
 
-def _event(change: ClientChange) -> EventType:
+def _events(change: ClientChange) -> Sequence[EventType]:
     if change.is_new:
-        return "client_added"
-    states: dict[StateStep, EventType] = {"disable": "client_disabled", "enable": "client_enabled"}
-    return states.get(change.state, "client_changed")
+        return ["client_added"]
+    happened: list[tuple[EventType, bool]] = [
+        ("client_secret_rotated", change.secret == "set"),  # noqa: S105 - a step
+        ("client_disabled", change.state == "disable"),
+        ("client_enabled", change.state == "enable"),
+    ]
+    events = [event for event, happens in happened if happens]
+    return ["client_changed", *events] if change.fields or not events else events
 
 
 async def _write(tx: Statements, wanted: Plan) -> None:

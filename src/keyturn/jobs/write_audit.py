@@ -4,19 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import structlog
 
+from keyturn.audit.trail import SQL
 from keyturn.clock import Clock
-from keyturn.crypto import opaque
 from keyturn.db.pool import Database
-from keyturn.db.queries import load_queries
 from keyturn.errors import Unavailable
 from keyturn.telemetry.audit import Audit, Recorded
 from keyturn.telemetry.metrics import Metrics
-
-SQL = load_queries(__package__, "audit.sql")
 
 MOST_AT_ONCE = 500
 MONTHS_AHEAD = 3
@@ -34,9 +30,8 @@ log = structlog.get_logger("keyturn.jobs")
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """An event with its id and the database's time of its happening, the same at each attempt."""
+    """An event with the database's time of its happening, the same at each attempt."""
 
-    id: UUID
     recorded: Recorded
     at: datetime
 
@@ -82,11 +77,8 @@ class WriteAudit:
             async with asyncio.timeout(seconds):
                 await self.flush()
         except (TimeoutError, Unavailable) as error:
-            lost = self.unwritten()
-            self.metrics.audit_failures.inc(lost)
-            log.error(  # noqa: TRY400 - the reason says it all
-                "audit_events_lost", events=lost, reason=type(error).__name__
-            )
+            log.warning("write_audit_failing", reason=type(error).__name__)
+            self.audit.lose("shutdown", self.unwritten())
 
     def unwritten(self) -> int:
         """Return how many events are not in the database yet."""
@@ -112,8 +104,8 @@ class WriteAudit:
             except Unavailable:
                 raise
             except Exception:
-                log.exception("audit_event_lost", type=self._batch[0].recorded.event.type)
-                self.metrics.audit_failures.inc()
+                log.exception("audit_event_refused", type=self._batch[0].recorded.event.type)
+                self.audit.lose("refused")
             del self._batch[0]
 
     async def _date(self, most: int) -> list[Dated]:
@@ -124,7 +116,6 @@ class WriteAudit:
         ticks = self.clock.monotonic()
         return [
             Dated(
-                opaque.random_uuid(),
                 recorded,
                 row["now"] - timedelta(seconds=max(0.0, ticks - recorded.recorded_at)),
             )
@@ -135,7 +126,7 @@ class WriteAudit:
         events = [dated.recorded.event for dated in batch]
         await self.database.execute(
             SQL["write"],
-            [dated.id for dated in batch],
+            [dated.recorded.id for dated in batch],
             [dated.at for dated in batch],
             [event.type for event in events],
             [event.result for event in events],
@@ -143,8 +134,9 @@ class WriteAudit:
             [event.client_id for event in events],
             [event.session_id for event in events],
             [event.ip for event in events],
-            [dated.recorded.request_id for dated in batch],
+            [event.request_id for event in events],
             [dict(event.detail) for event in events],
+            [str(event.actor) for event in events],
         )
         self.metrics.audit_events.inc(len(batch))
 
@@ -169,5 +161,10 @@ class WriteAudit:
 
 
 async def write_now(database: Database, audit: Audit, metrics: Metrics, clock: Clock) -> None:
-    """Write what a command recorded before it ends. Raises `Unavailable`."""
-    await WriteAudit(database, audit, metrics, clock, interval=0).flush()
+    """Write what a command recorded before it ends. Raises `Unavailable`: so much is lost."""
+    writer = WriteAudit(database, audit, metrics, clock, interval=0)
+    try:
+        await writer.flush()
+    except Unavailable as trouble:
+        lost = f"{writer.unwritten()} audit events not written"
+        raise Unavailable(f"{trouble.detail}; {lost}") from trouble

@@ -69,7 +69,7 @@ class KeyRotation:
                 await self._carry_out(tx, step, situation, spares)
             if any(not isinstance(step, Reseal) for step in steps):
                 await tx.fetch_row(SQL["announce"], CHANNEL)
-        for event in filter(None, map(_event, steps)):
+        for event in map(_event, steps):
             self.audit.record(event)
         return steps
 
@@ -109,7 +109,7 @@ class KeyRotation:
         return await tx.execute(SQL["reseal"], kid, fresh, key.sealed)
 
 
-def _event(step: Step) -> AuditEvent | None:
+def _event(step: Step) -> AuditEvent:
     match step:
         case Add(state):
             return AuditEvent("key_created", detail={"state": state})
@@ -119,5 +119,7 @@ def _event(step: Step) -> AuditEvent | None:
             return AuditEvent("key_retired", detail={"kid": kid})
         case Remove(kid, State.SIGNING):
             return AuditEvent("key_compromised", detail={"kid": kid})
-        case _:
-            return None
+        case Remove(kid):
+            return AuditEvent("key_removed", detail={"kid": kid})
+        case Reseal(kid):
+            return AuditEvent("key_resealed", detail={"kid": kid})

@@ -24,6 +24,7 @@ from keyturn.sessions.end import (
 )
 from keyturn.settings import LoginsSettings
 from keyturn.telemetry.audit import Audit, AuditEvent
+from keyturn.telemetry.callers import Actor, acts
 
 SQL = load_queries(__package__, "logins.sql")
 
@@ -101,7 +102,11 @@ class Logins:
         row = await self.database.fetch_row(SQL["find"], _hash(value), SLIDE_EVERY)
         if row is not None and row["slides"]:
             row = await self.database.fetch_row(SQL["slide"], row["id"])
-        return None if row is None else Login.from_row(row)
+        if row is None:
+            return None
+        login = Login.from_row(row)
+        acts(Actor.user(login.user_id))
+        return login
 
     async def prove_again(
         self, login: Login, proof_time: datetime, amr: tuple[str, ...]

@@ -18,8 +18,9 @@ from keyturn.clients import secrets
 from keyturn.clients.model import AuthMethod, Client
 from keyturn.clients.registry import Registry
 from keyturn.clock import Clock
-from keyturn.errors import InvalidClient, InvalidRequest
+from keyturn.errors import InvalidClient, InvalidRequest, Throttled
 from keyturn.telemetry.audit import Audit, AuditEvent
+from keyturn.telemetry.callers import Actor, acts
 from keyturn.web.request_notes import note_client
 
 
@@ -61,6 +62,7 @@ class ClientAuthentication:
         reason = self._reason_to_refuse(presented, client)
         if client is not None and reason is None:
             note_client(request.scope, client)
+            acts(Actor.client(client.id))
             return client
         # Only failures are counted: a stranger who fails on purpose cannot lock a client out,
         # and no secret can be guessed in any number of attempts.
@@ -71,14 +73,17 @@ class ClientAuthentication:
 
     async def _count(self, presented: Presented, request: Request, client: Client | None) -> None:
         address = self.address_of(request)
-        await self.throttle.client_failed(presented.client_id, address)
+        known = None if client is None else client.id
+        try:
+            await self.throttle.client_failed(presented.client_id, address)
+        except Throttled:
+            event = AuditEvent("client_authentication_throttled", client_id=known, result="failed")
+            self.audit.record_seldom(event, known or "", address)
+            raise
         if client is not None:
             self.audit.record(
                 AuditEvent(
-                    "client_authentication_failed",
-                    client_id=client.id,
-                    ip=address,
-                    result="failed",
+                    "client_authentication_failed", client_id=known, ip=address, result="failed"
                 )
             )
 

@@ -15,8 +15,9 @@ from keyturn.clients.model import Client
 from keyturn.clients.registry import Registry
 from keyturn.errors import InvalidClient, InvalidRequest, InvalidToken, Unavailable
 from keyturn.oauth.client_authentication import ClientAuthentication
+from keyturn.telemetry.audit import Audit, AuditEvent
 from keyturn.telemetry.metrics import Metrics
-from keyturn.tokens.verify import AccessTokenVerifier, VerifiedToken
+from keyturn.tokens.verify import NOT_FOR_CALLER, AccessTokenVerifier, VerifiedToken
 from keyturn.web.forms import Forms
 from keyturn.web.responses import json_bytes
 
@@ -49,12 +50,14 @@ class Introspection:
     registry: Registry
     verifier: AccessTokenVerifier
     metrics: Metrics
+    audit: Audit
 
     async def post(self, request: Request) -> Response:
         """Answer the token's claims, or exactly `{"active": false}`; 503 when nobody can know."""
         form = await self.forms.read(request)
         caller = await self.authentication.authenticate(request, form)
         if caller.is_public:
+            self._tell(caller, "public client")
             raise InvalidClient("introspection: public client")
         token = form.get("token")
         if token is None:
@@ -67,10 +70,20 @@ class Introspection:
         self.metrics.introspections("active" if answer["active"] else "inactive")
         return json_bytes(answer)
 
+    def _tell(self, caller: Client, reason: str) -> None:
+        """Have it known that a client asks about what is none of its business."""
+        detail = {"reason": reason}
+        event = AuditEvent(
+            "introspection_refused", client_id=caller.id, result="failed", detail=detail
+        )
+        self.audit.record_seldom(event, caller.id, reason)
+
     async def _describe(self, caller: Client, token: str) -> dict[str, Any]:
         try:
             verified = await self.verifier.verify(token, *caller.introspects)
-        except InvalidToken:
+        except InvalidToken as refusal:
+            if refusal.detail == NOT_FOR_CALLER:
+                self._tell(caller, "token")
             return INACTIVE
         client = await self.registry.find(verified.client_id)
         if client is None or not client.is_active:

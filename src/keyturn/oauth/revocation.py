@@ -6,6 +6,7 @@ token ends alone. Whatever else is sent, 200 says only that there is nothing lef
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from keyturn.oauth.client_authentication import ClientAuthentication
 from keyturn.revocation.revocations import Revocations
 from keyturn.sessions.end import Ending
 from keyturn.telemetry.audit import Audit, AuditEvent
-from keyturn.tokens.verify import AccessTokenVerifier
+from keyturn.tokens.verify import AccessTokenVerifier, VerifiedToken
 from keyturn.web.forms import Forms
 from keyturn.web.responses import empty_answer
 
@@ -57,8 +58,20 @@ class Revocation:
         if verified.client_id != client.id:
             return False
         await self.revocations.revoke_token(verified.jti)
-        self.audit.record(AuditEvent(type="token_revoked", client_id=client.id))
+        self.audit.record(_event(verified))
         return True
+
+
+def _event(token: VerifiedToken) -> AuditEvent:
+    """Say whose token it was: a machine's belongs to nobody but its client."""
+    sid = None if token.sid is None else UUID(token.sid)
+    return AuditEvent(
+        "token_revoked",
+        user_id=None if sid is None else UUID(token.sub),
+        client_id=token.client_id,
+        session_id=sid,
+        detail={"jti": token.jti},
+    )
 
 
 def _refuse_not_revocable(form: Mapping[str, str]) -> None:

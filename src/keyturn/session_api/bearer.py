@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from keyturn.clients.registry import Registry
 from keyturn.errors import InvalidToken
+from keyturn.telemetry.callers import Actor, acts
 from keyturn.tokens.verify import AccessTokenVerifier
 from keyturn.web import origin
 from keyturn.web.request_notes import note_client
@@ -42,4 +43,6 @@ class Bearer:
             raise InvalidToken("bearer: of no session")
         note_client(request.scope, client)
         origin.check(request.headers, client)
-        return SignedIn(UUID(token.sub), UUID(token.sid))
+        signed_in = SignedIn(UUID(token.sub), UUID(token.sid))
+        acts(Actor.user(signed_in.user_id))
+        return signed_in

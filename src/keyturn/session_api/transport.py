@@ -16,6 +16,7 @@ from keyturn.clients.registry import Registry
 from keyturn.errors import InvalidClient, InvalidGrant, InvalidRequest, SessionGone
 from keyturn.sessions.model import Session
 from keyturn.sessions.rotation import Rotation
+from keyturn.telemetry.callers import Actor, acts
 from keyturn.web import origin
 from keyturn.web.cookies import SessionCookies
 from keyturn.web.request_notes import note_client
@@ -77,9 +78,11 @@ class Transport:
     async def session(self, credential: Credential) -> Session:
         """Return the live session of a credential; nothing is rotated. Raises `SessionGone`."""
         try:
-            return await self.rotation.recognise(credential.client, credential.token)
+            session = await self.rotation.recognise(credential.client, credential.token)
         except InvalidGrant as refusal:
             raise SessionGone(refusal.detail) from None
+        acts(Actor.user(session.user_id))
+        return session
 
     def set_cookie(self, response: Response, session: Session, token: str) -> None:
         """Put a refresh token into the browser's jar, for as long as the session can live."""

@@ -25,6 +25,7 @@ from keyturn.sessions.decision import StoredSession, is_genuine
 from keyturn.sessions.model import Session
 from keyturn.sessions.refresh_token import RefreshTokenCodec
 from keyturn.telemetry.audit import Audit, AuditEvent, Detail
+from keyturn.telemetry.callers import Actor, acts_unless_known
 from keyturn.telemetry.metrics import Metrics
 
 SQL = load_queries(__package__, "sessions.sql")
@@ -82,6 +83,7 @@ class Ending:
             return stored.session
         if not is_genuine(stored, token, self.codec):
             return None
+        acts_unless_known(Actor.user(stored.session.user_id))
         await self._end(SQL["end_one"], stored.session.id, reason, reason=reason)
         return stored.session
 

@@ -22,6 +22,7 @@ from keyturn.sessions.lifetimes import Lifetimes
 from keyturn.sessions.model import Session, Started
 from keyturn.sessions.refresh_token import SECRET_SIZE, RefreshToken, RefreshTokenCodec
 from keyturn.sessions.step_up import StepUps
+from keyturn.telemetry.audit import AuditEvent
 
 SQL = load_queries(__package__, "sessions.sql")
 
@@ -103,7 +104,17 @@ class Starter:
         )
 
     async def tell(self, begun: Begun) -> None:
-        """After the commit: tell everybody what ended for a session to begin."""
+        """After the commit: tell everybody of the session, and what ended for it to begin."""
+        session = begun.started.session
+        self.ending.audit.record(
+            AuditEvent(
+                "session_started",
+                user_id=session.user_id,
+                client_id=session.client_id,
+                session_id=session.id,
+                detail={"scope": " ".join(sorted(session.scopes))},
+            )
+        )
         await self.ending.tell(begun.replaced, "replaced")
         await self.ending.tell(begun.overflow, "overflow")
 

@@ -72,8 +72,10 @@ PURGED = (
     "logins",
     "authorization_requests",
     "authorization_codes",
+    "replays",
     "signing_keys",
 )
+AUDIT_LOSSES = ("queue_full", "refused", "shutdown", "stdout")
 LOGOUT_RESULTS = ("delivered", "refused", "failed", "blocked", "given_up")
 SIGN_IN_RESULTS = ("ok", "bad_credentials", "throttled", "error")
 CACHE_RESULTS = ("hit", "miss", "untrusted", "error")

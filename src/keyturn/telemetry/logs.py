@@ -97,8 +97,8 @@ class LineWriter:
     lost: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def write(self, line: bytes) -> None:
-        """Write `line` and its end. Lines that a closed or full stream refuses are counted."""
+    def write(self, line: bytes) -> bool:
+        """Write `line` and its end; return whether that went well. What is refused is counted."""
         with self._lock:
             if self.lost:
                 line += b'\n{"level":"warning","event":"log_lines_lost","lines":%d}' % self.lost
@@ -107,6 +107,7 @@ class LineWriter:
             except OSError:
                 whole = False
             self.lost = 0 if whole else self.lost + 1
+        return whole
 
     def _write_all(self, data: bytes) -> bool:
         while data:

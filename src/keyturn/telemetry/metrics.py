@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from keyturn.telemetry.labels import (
+    AUDIT_LOSSES,
     AUTHORIZATION_RESULTS,
     CACHE_RESULTS,
     GRANTS,
@@ -246,8 +247,18 @@ class Metrics:
         self.audit_events = Counter(
             "keyturn_audit_events", "Audit events written.", registry=registry
         )
-        self.audit_failures = Counter(
-            "keyturn_audit_write_failures", "Audit events lost.", registry=registry
+        self.audit_failures = self._counted(
+            "keyturn_audit_write_failures", "Audit events lost.", "reason", AUDIT_LOSSES
+        )
+        self.audit_waiting = Gauge(
+            "keyturn_audit_events_waiting",
+            "Audit events in memory, for the database to take.",
+            registry=registry,
+        )
+        self.audit_months_dropped = Counter(
+            "keyturn_audit_partitions_dropped",
+            "Months of audit events dropped by retention.",
+            registry=registry,
         )
         self.ready = Gauge("keyturn_ready", "1 while ready for traffic.", registry=registry)
         self.draining = Gauge("keyturn_draining", "1 while shutting down.", registry=registry)

@@ -7,13 +7,16 @@ APIs elsewhere check offline and learn of a revocation when the token expires; w
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from keyturn.clock import Clock
 from keyturn.crypto import jose
 from keyturn.crypto.jose import InvalidJws
 from keyturn.errors import InvalidToken
 from keyturn.keys.keyring import Keyring
+
+NOT_FOR_CALLER: Final = "aud: not for this audience"
+"""Detail of the refusal of a token that is ours, for somebody else."""
 
 Kind = TypeVar("Kind", str, int)
 
@@ -60,7 +63,7 @@ class AccessTokenVerifier:
         """
         verified = self._signed_by_us(token)
         if not set(verified.aud).intersection(audiences):
-            raise InvalidToken("aud: not for this audience")
+            raise InvalidToken(NOT_FOR_CALLER)
         self._check_times(verified)
         if await self.revocations.is_revoked(verified.sid, verified.jti):
             raise InvalidToken("revoked")

@@ -18,6 +18,7 @@ from keyturn.db.pool import Database, Row
 from keyturn.db.queries import load_queries
 from keyturn.errors import InvalidCredentials, InvalidEmail, Throttled, Unavailable
 from keyturn.telemetry.audit import Audit, AuditEvent, EventType
+from keyturn.telemetry.callers import Actor, acts
 from keyturn.telemetry.metrics import Metrics
 from keyturn.users import password_text
 from keyturn.users.email import parse_email
@@ -59,7 +60,7 @@ class Authenticator:
         attempt = Attempt(address, passed="sign_in", failed="sign_in_failed")
         password_text.presented(password)
         key = _key_of(email)
-        with self._counted():
+        with self._counted(attempt):
             async with self.throttle.guess(key or email, address):
                 row = await self._read(key)
                 credential = None if row is None else Credential.from_row(row)
@@ -73,7 +74,7 @@ class Authenticator:
         """
         attempt = Attempt(address, passed="reauthenticated", failed="reauthentication_failed")
         password_text.presented(password)
-        with self._counted():
+        with self._counted(attempt):
             row = await self.database.fetch_row(SQL["credential_by_id"], user_id)
             credential = None if row is None else Credential.from_row(row)
             account = str(user_id) if credential is None else credential.email_key
@@ -94,6 +95,7 @@ class Authenticator:
             raise self._refusal(credential, attempt, "changed meanwhile")
         if verified.rehash_needed:
             await self._rehash(credential, password)
+        acts(Actor.user(credential.user.id))
         self.audit.record(
             AuditEvent(type=attempt.passed, user_id=credential.user.id, ip=attempt.address)
         )
@@ -126,14 +128,21 @@ class Authenticator:
         return InvalidCredentials(f"account: {reason}")
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self, attempt: Attempt) -> Iterator[None]:
         try:
             yield
         except InvalidCredentials:
             self.metrics.authentications("bad_credentials")
             raise
-        except Throttled:
+        except Throttled as held:
             self.metrics.authentications("throttled")
+            # Costs whoever guesses nothing, so it is told once in a while; of whom, would name an
+            # e-mail address that may be nobody's.
+            detail = {"limit": held.detail.rpartition(" ")[2]}
+            event = AuditEvent(
+                "sign_in_throttled", ip=attempt.address, result="failed", detail=detail
+            )
+            self.audit.record_seldom(event, attempt.address, held.detail)
             raise
         except Unavailable:
             self.metrics.authentications("error")

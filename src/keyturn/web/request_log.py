@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyturn.clock import Clock
 from keyturn.errors import NotFound, Refusal, Unavailable
+from keyturn.telemetry.callers import enter_call, leave_call
 from keyturn.telemetry.logs import LineWriter, enter_request, leave_request, redact
 from keyturn.telemetry.metrics import Metrics
 from keyturn.web.client_ip import ClientAddress
@@ -64,7 +65,7 @@ class RequestLog:
             return
         notes = self._begin(scope)
         watch = _Watch(send, notes.request_id)
-        entered = enter_request(notes.request_id)
+        entered, called = enter_request(notes.request_id), enter_call(notes.ip)
         began = self.clock.monotonic()
         self._active += 1
         try:
@@ -77,6 +78,7 @@ class RequestLog:
         finally:
             self._active -= 1
             self._tell(scope, notes, watch.status, self.clock.monotonic() - began)
+            leave_call(called)
             leave_request(entered)
 
     async def _answer(self, scope: Scope, receive: Receive, watch: "_Watch") -> None:
@@ -101,7 +103,11 @@ class RequestLog:
                 given = value
             elif name == b"traceparent":
                 trace = value
-        notes = RequestNotes(request_id=self._request_id(scope, given), trace_id=_trace_id(trace))
+        notes = RequestNotes(
+            request_id=self._request_id(scope, given),
+            trace_id=_trace_id(trace),
+            ip=self.address.of_scope(scope),
+        )
         begin_notes(scope, notes)
         return notes
 
@@ -128,7 +134,7 @@ class RequestLog:
             "route": route,
             "status": status,
             "ms": round(seconds * 1000, 2),
-            "ip": self.address.of_scope(scope),
+            "ip": notes.ip,
             "request_id": notes.request_id,
         }
         if notes.trace_id:

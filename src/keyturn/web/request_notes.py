@@ -17,6 +17,7 @@ class RequestNotes:
 
     request_id: str
     trace_id: str | None = None
+    ip: str = ""
     error: str | None = None
     detail: str | None = None
     client: Client | None = None
