@@ -5,8 +5,9 @@ The floors, top to bottom; a row imports only rows below it (import-linter says 
     cli                                    people at a terminal
     dev                                    embedded PostgreSQL and Valkey for a laptop
     app                                    the composition root: builds everything from Settings
-    routes  hosted                         the doors and the pages, each put together
-    oauth | session_api | pages | ops | jobs   doors: never import each other, never speak SQL
+    routes | management  hosted            the doors and the pages, each put together
+    oauth | session_api | pages | admin    doors: never import each other, never speak SQL
+            | ops | jobs
     web                                    HTTP manners the doors share
     tokens                                 what is signed and how it is checked
     authorizations                         requests in progress, codes, consents
@@ -15,11 +16,12 @@ The floors, top to bottom; a row imports only rows below it (import-linter says 
     sessions                               one row per sign-in; rotation is the heart
     clients | keys | revocation            registered applications, signing keys, what has ended
             | logouts | replays | audit    what clients are to hear of, what was used, what happened
+    creations                              what was made for who may ask again
     db | cache | outgoing                  PostgreSQL (the only truth), Redis, requests to others
     telemetry                              metrics, logs, audit events and who causes them
     crypto                                 secrets, opaque values, JOSE
     settings  settings_syntax              words
-    errors  authorization_errors  paths  clock
+    errors  authorization_errors  request_errors  paths  clock  versions
 
 One refresh, four files down: `oauth/token.py`, `oauth/grants/refresh_token.py`,
 `sessions/rotation.py`, `sessions/sessions.sql`.

@@ -16,7 +16,6 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from keyturn import paths
 from keyturn.audit.retention import Retention
 from keyturn.clients import clients_file, declarative
 from keyturn.clients.registry import CHANNEL as CLIENTS_CHANNEL
@@ -37,8 +36,7 @@ from keyturn.jobs.settle_step_ups import INTERVAL, SettleStepUps
 from keyturn.jobs.start_up import StartUp
 from keyturn.jobs.write_audit import WriteAudit
 from keyturn.keys.rotation import CHANNEL as KEYS_CHANNEL
-from keyturn.ops.health import Health
-from keyturn.ops.metrics import MetricsPage
+from keyturn.management import management_routes
 from keyturn.parts import Parts
 from keyturn.revocation.cache import revocations_key
 from keyturn.revocation.copier import Copier
@@ -73,16 +71,8 @@ def public_app(parts: Parts, writer: logs.LineWriter) -> ASGIApp:
 
 
 def management_app(parts: Parts, writer: logs.LineWriter) -> ASGIApp:
-    """Health and metrics, on a port of their own that no Ingress reaches."""
-    health = Health(parts.vitals, parts.clock)
-    routes = [
-        Route(paths.LIVE, health.live),
-        Route(paths.READY, health.ready),
-        Route(paths.STARTED, health.started),
-        Route(paths.DEPENDENCIES, health.dependencies),
-        Route(paths.METRICS, MetricsPage(parts.metrics.registry).get),
-    ]
-    managed = _routed(routes)
+    """Health, metrics and administration, on a port of their own that no Ingress reaches."""
+    managed = _routed(management_routes(parts))
     return RequestLog(managed, parts.clock, parts.metrics, writer, parts.address, quiet=True)
 
 

@@ -31,7 +31,7 @@ from keyturn.session_api.login import Login
 from keyturn.session_api.logout import Logout
 from keyturn.session_api.logout_all import LogoutAll
 from keyturn.session_api.me import Me
-from keyturn.session_api.openapi import OpenApi
+from keyturn.session_api.openapi import describe
 from keyturn.session_api.password import Password
 from keyturn.session_api.reauthenticate import Reauthenticate
 from keyturn.session_api.refresh import Refresh
@@ -42,6 +42,7 @@ from keyturn.web.body import BodyLimits
 from keyturn.web.cookies import SessionCookies
 from keyturn.web.forms import Forms
 from keyturn.web.json_body import JsonBodies
+from keyturn.web.openapi import OpenApi
 
 
 def public_routes(parts: Parts, hosted: Hosted) -> Sequence[Route]:
@@ -124,7 +125,7 @@ def session_routes(parts: Parts) -> Sequence[Route]:
         _post(paths.LOGOUT_ALL, LogoutAll(bodies, transport, parts.accounts).post),
         _post(paths.REAUTHENTICATE, proving.post),
         _post(paths.PASSWORD, Password(bodies, transport, parts.accounts).post),
-        Route(paths.SESSION_OPENAPI, OpenApi.of(settings.issuer).get),
+        Route(paths.SESSION_OPENAPI, OpenApi.of(describe(settings.issuer)).get),
     )
 
 

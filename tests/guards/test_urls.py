@@ -6,9 +6,12 @@ import pytest
 from starlette.applications import Starlette
 
 from keyturn import paths
+from keyturn.admin import openapi as admin_openapi
+from keyturn.admin.gate import Doorway
 from keyturn.app import management_app, public_app
 from keyturn.clock import SystemClock
 from keyturn.configuration import load_settings
+from keyturn.management import admin_operations, admin_routes
 from keyturn.oauth import metadata
 from keyturn.parts import Parts
 from keyturn.session_api import openapi
@@ -17,11 +20,12 @@ from support import replicas
 from support.tree import differences, table, text
 
 ISSUER = "https://id.example"
-FAMILIES = ("/auth", "/oauth2", "/oauth2/...")
+FAMILIES = ("/auth", "/oauth2", "/oauth2/...", "/admin", "/admin/v1")
 ABOUT_ITSELF = {
     f"GET {paths.OPENID_CONFIGURATION}",
     f"GET {paths.OAUTH_METADATA}",
     f"GET {paths.SESSION_OPENAPI}",
+    f"GET {paths.ADMIN_OPENAPI}",
 }
 """The descriptions, which do not describe themselves."""
 
@@ -40,7 +44,7 @@ def documented(page, *headings):
         for heading in headings
         for row in table(page, heading)
     )
-    return {f"{one[1]} {one[2]}".replace("{id}", "{session_id}") for one in doors if one}
+    return {f"{one[1]} {one[2]}".replace("/{id}", "/{session_id}") for one in doors if one}
 
 
 def described(document):
@@ -90,6 +94,22 @@ def test_the_openapi_document_describes_the_session_api(public):
     assert differences(described(openapi.describe(ISSUER)), doors) == []
 
 
+def test_the_openapi_document_describes_the_admin_api(parts):
+    doors = {one for one in answered(management_app(parts, stderr_writer())) if " /admin/" in one}
+    document = admin_openapi.describe(ISSUER, admin_operations(parts))
+    assert differences(described(document), doors - ABOUT_ITSELF) == []
+
+
+def test_AD_1_every_administrative_route_is_behind_the_gate_but_its_document(parts):
+    doors = {one.path: one.endpoint for one in admin_routes(parts)}
+    open_to_all = {path for path, door in doors.items() if not behind_gate(door)}
+    assert open_to_all == {paths.ADMIN_OPENAPI}
+
+
+def behind_gate(door):
+    return isinstance(getattr(door, "__self__", None), Doorway)
+
+
 def test_the_metadata_name_the_doors_of_the_protocol(public):
     for_people = documented(text("docs/endpoints.md"), "## Hosted pages")
     doors = {one for one in public - ABOUT_ITSELF - for_people if " /auth/" not in one}
@@ -102,11 +122,13 @@ def test_every_url_that_has_a_name_is_answered(parts, public):
     assert differences(named, {one.partition(" ")[2] for one in real}) == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/endpoints.md", "docs/operations.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/endpoints.md", "docs/operations.md", "docs/admin.md"]
+)
 def test_every_url_a_page_mentions_exists(page, parts, public):
     known = {one.partition(" ")[2].replace("{session_id}", "{id}") for one in public}
     known |= {one.partition(" ")[2] for one in answered(management_app(parts, stderr_writer()))}
-    pattern = r"`(/(?:auth|oauth2|health|metrics|\.well-known)[^` ]*)`"
+    pattern = r"`(/(?:auth|oauth2|health|metrics|admin|\.well-known)[^` ]*)`"
     assert set(re.findall(pattern, text(page))) - known - set(FAMILIES) == set()
 
 

@@ -195,6 +195,7 @@ async def test_the_command_purges_and_says_how_much(database, database_url):
         "requests": 0,
         "codes": 0,
         "replays": 0,
+        "creations": 0,
     }
 
 

@@ -440,7 +440,7 @@ async def test_a_password_checked_while_it_is_being_changed_does_not_sign_in(roo
     """The read sees the old hash after `valid_after` was taken and before it is committed."""
     new_hash = await rooms.passwords.hash(NEW)
     async with rooms.database.transaction() as tx:
-        await tx.fetch_row(SQL["lock"], ada.id)
+        await tx.fetch_row(SQL["lock"], ada.id, None)
         await tx.fetch_row(SQL["set_password"], ada.id, new_hash)
         sign_in = asyncio.create_task(rooms.sign_in(ADA, PASSWORD))
         await _until_waiting_for_lock(rooms)
@@ -451,7 +451,7 @@ async def test_a_password_checked_while_it_is_being_changed_does_not_sign_in(roo
 
 async def test_a_sign_in_under_way_does_not_survive_a_log_out_that_commits_late(rooms, ada):
     async with rooms.database.transaction() as tx:
-        await tx.fetch_row(SQL["lock"], ada.id)
+        await tx.fetch_row(SQL["lock"], ada.id, None)
         await tx.fetch_row(SQL["invalidate"], ada.id)
         sign_in = asyncio.create_task(rooms.sign_in(ADA, PASSWORD))
         await _until_waiting_for_lock(rooms)
@@ -467,7 +467,7 @@ async def test_the_moment_of_closing_is_when_the_account_is_held_not_when_it_was
     async with rooms.database.transaction() as tx:
         await tx.fetch_row(SQL["by_id"], ada.id)
         person = await rooms.authenticator.authenticate(ADA, PASSWORD, HERE)
-        await tx.fetch_row(SQL["lock"], ada.id)
+        await tx.fetch_row(SQL["lock"], ada.id, None)
         await tx.fetch_row(SQL["invalidate"], ada.id)
     with pytest.raises(InvalidCredentials):
         await rooms.start(person)

@@ -3,6 +3,7 @@
 Every change tells all processes in the transaction that makes it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -10,10 +11,15 @@ from keyturn.clients import rules, secrets, statements
 from keyturn.clients.definition import ClientDefinition
 from keyturn.clients.model import Registration
 from keyturn.clients.statements import SQL
+from keyturn.creations import creations
+from keyturn.creations.creations import Creation
+from keyturn.creations.once import Once
 from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import Query
 from keyturn.errors import InvalidClientMetadata, NotFound, Problem
+from keyturn.request_errors import PreconditionFailed
 from keyturn.telemetry.audit import Audit, AuditEvent, EventType
+from keyturn.versions import Versions
 
 SECRETLESS = "a public client holds none, nor does one with private_key_jwt"
 
@@ -24,6 +30,8 @@ class Issued:
 
     registration: Registration
     secret: str | None = field(repr=False)
+    again: bool = False
+    """It had been made before, by the same request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +42,23 @@ class Administration:
     limits: rules.Limits
     audit: Audit
 
-    async def add(self, definition: ClientDefinition, secret: str | None = None) -> Issued:
+    async def add(
+        self, definition: ClientDefinition, secret: str | None = None, once: Once | None = None
+    ) -> Issued:
         """Register a client; a confidential one gets `secret`, or one is made.
 
-        Raises `InvalidClientMetadata`, also when the id was ever taken.
+        Asked again under the same `once`, it returns the client it made before. Raises
+        `InvalidClientMetadata`, also when the id was ever taken; `IdempotencyKeyReused`.
         """
         complete = rules.complete(definition, self.limits)
         if secret is not None and not complete.holds_secret:
             raise InvalidClientMetadata(Problem("secret", SECRETLESS))
-        if complete.holds_secret:
-            secret = secrets.generate() if secret is None else secrets.check_given(secret)
         async with statements.writing(self.database) as tx:
+            made = None if once is None else await creations.note(tx, once, complete.id)
+            if made is not None and made.again:
+                return _again(await _found(tx, made.resource), made)
+            if complete.holds_secret:
+                secret = _secret(secret, made)
             if not await statements.insert(tx, complete):
                 taken = "is taken, if only by a disabled client; ids are never given out again"
                 raise InvalidClientMetadata(Problem("id", taken))
@@ -55,6 +69,28 @@ class Administration:
         self._record("client_added", complete.id)
         return issued
 
+    async def redefine(self, definition: ClientDefinition, seen: Versions) -> Registration:
+        """Give a client another description; its secrets, and whether it is disabled, stay.
+
+        Raises `NotFound`, `PreconditionFailed`, `InvalidClientMetadata`, also for another kind:
+        sessions and secrets of the one kind are not safe with the other.
+        """
+        complete = rules.complete(definition, self.limits)
+        async with statements.writing(self.database) as tx:
+            before = await _found(tx, complete.id, seen)
+            if before.client.kind != complete.kind:
+                kept = "a client keeps its kind; register another id"
+                raise InvalidClientMetadata(Problem("kind", kept))
+            await statements.redefine(tx, complete)
+            await statements.announce(tx, [complete.id])
+            after = await _found(tx, complete.id)
+        self._record("client_changed", complete.id)
+        return after
+
+    async def page(self, after: str, limit: int) -> Sequence[Registration]:
+        """Return up to `limit` clients by id, beyond `after`, disabled ones too."""
+        return await statements.page(self.database, after, limit)
+
     async def list(self) -> tuple[Registration, ...]:
         """Return every client, disabled ones too, by id."""
         found = await statements.registrations(self.database)
@@ -64,26 +100,28 @@ class Administration:
         """Return one client; raise `NotFound`."""
         return await _found(self.database, client_id)
 
-    async def disable(self, client_id: str) -> Registration:
+    async def disable(self, client_id: str, seen: Versions = None) -> Registration:
         """Close a client at once, everywhere; doing it again changes nothing.
 
         Its sessions stay: enabling it again brings them back, unless they were ended.
         """
-        return await self._step(SQL["disable"], client_id, "client_disabled")
+        return await self._step(SQL["disable"], client_id, "client_disabled", seen)
 
-    async def enable(self, client_id: str) -> Registration:
+    async def enable(self, client_id: str, seen: Versions = None) -> Registration:
         """Open a client again; doing it again changes nothing."""
-        return await self._step(SQL["enable"], client_id, "client_enabled")
+        return await self._step(SQL["enable"], client_id, "client_enabled", seen)
 
-    async def rotate_secret(self, client_id: str, previous_for: timedelta | None = None) -> Issued:
+    async def rotate_secret(
+        self, client_id: str, previous_for: timedelta | None = None, seen: Versions = None
+    ) -> Issued:
         """Make a new secret; the current one stays good for `previous_for` (None: until dropped).
 
         At most two are active: of three, the oldest ends. Zero ends the current one at once.
-        Raises `NotFound`, and `InvalidClientMetadata` for a public client.
+        Raises `NotFound`, `PreconditionFailed`, `InvalidClientMetadata` for a public client.
         """
         secret = secrets.generate()
         async with statements.writing(self.database) as tx:
-            await _confidential(tx, client_id)
+            _confidential(await _found(tx, client_id, seen))
             await statements.set_secret(tx, client_id, secrets.digest(secret), previous_for)
             if previous_for == timedelta():
                 await tx.execute(SQL["drop_previous_secret"], client_id)
@@ -92,13 +130,18 @@ class Administration:
         self._record("client_secret_rotated", client_id)
         return issued
 
-    async def drop_previous_secret(self, client_id: str) -> Registration:
+    async def drop_previous_secret(self, client_id: str, seen: Versions = None) -> Registration:
         """End the secret before the current one; doing it again changes nothing."""
-        await _confidential(self.database, client_id)
-        return await self._step(SQL["drop_previous_secret"], client_id, "client_secret_dropped")
+        _confidential(await _found(self.database, client_id))
+        return await self._step(
+            SQL["drop_previous_secret"], client_id, "client_secret_dropped", seen
+        )
 
-    async def _step(self, query: Query, client_id: str, event: EventType) -> Registration:
+    async def _step(
+        self, query: Query, client_id: str, event: EventType, seen: Versions
+    ) -> Registration:
         async with statements.writing(self.database) as tx:
+            await _found(tx, client_id, seen)
             changed = await tx.execute(query, client_id)
             registration = await _found(tx, client_id)
             if changed:
@@ -111,14 +154,29 @@ class Administration:
         self.audit.record(AuditEvent(event, client_id=client_id))
 
 
-async def _found(source: Statements, client_id: str) -> Registration:
+async def _found(source: Statements, client_id: str, seen: Versions = None) -> Registration:
     registration = await statements.find(source, client_id)
     if registration is None:
         raise NotFound(f"client: {client_id} is not registered")
+    if seen is not None and registration.version not in seen:
+        raise PreconditionFailed("client: in another version")
     return registration
 
 
-async def _confidential(source: Statements, client_id: str) -> None:
-    registration = await _found(source, client_id)
+def _confidential(registration: Registration) -> None:
     if not ClientDefinition.of(registration.client).holds_secret:
         raise InvalidClientMetadata(Problem("secret", SECRETLESS))
+
+
+def _secret(given: str | None, made: Creation | None) -> str:
+    if given is not None:
+        return secrets.check_given(given)
+    return secrets.generate() if made is None else secrets.of_bits(made.secret)
+
+
+def _again(registration: Registration, made: Creation) -> Issued:
+    """Return a client made before; with its secret, as long as that is still accepted."""
+    secret = secrets.of_bits(made.secret)
+    active = {one.hash for one in registration.client.secrets}
+    known = secrets.digest(secret) in active
+    return Issued(registration, secret if known else None, again=True)

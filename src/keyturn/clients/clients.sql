@@ -15,7 +15,7 @@ select id, name, kind, auth_method, grant_types, scopes, audiences, session_api,
        require_signed_request_object, profile, token_exchange, client_uri, logo_uri, policy_uri,
        tos_uri, self_registered, secret_hash, secret_set_at, previous_secret_hash,
        previous_secret_expires_at, declared, declared_secret_hash, disabled_at, created_at,
-       updated_at
+       updated_at, xmin::text as version
   from clients
  where (updated_at, id) > ($1, $2)
  order by updated_at, id
@@ -30,9 +30,24 @@ select id, name, kind, auth_method, grant_types, scopes, audiences, session_api,
        require_signed_request_object, profile, token_exchange, client_uri, logo_uri, policy_uri,
        tos_uri, self_registered, secret_hash, secret_set_at, previous_secret_hash,
        previous_secret_expires_at, declared, declared_secret_hash, disabled_at, created_at,
-       updated_at
+       updated_at, xmin::text as version
   from clients
  where id = $1;
+
+-- name: page
+-- Clients in the order of their ids, after an id, disabled ones too; one page.
+select id, name, kind, auth_method, grant_types, scopes, audiences, session_api, origins, claims,
+       introspects, grace, rotation, require_dpop, access_token_lifetime, idle_lifetime,
+       absolute_lifetime, redirect_uris, post_logout_redirect_uris, require_pkce, skip_consent,
+       response_modes, id_token_claims, backchannel_logout_uri, jwks, jwks_uri, require_par,
+       require_signed_request_object, profile, token_exchange, client_uri, logo_uri, policy_uri,
+       tos_uri, self_registered, secret_hash, secret_set_at, previous_secret_hash,
+       previous_secret_expires_at, declared, declared_secret_hash, disabled_at, created_at,
+       updated_at, xmin::text as version
+  from clients
+ where id > $1
+ order by id
+ limit $2;
 
 -- name: insert
 -- Register a client, unless its id was ever taken.

@@ -164,6 +164,8 @@ class Registration:
     secret_set_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    version: str
+    """Another one after every change (`versions`)."""
 
     @classmethod
     def from_row(cls, row: Row) -> "Registration":
@@ -175,6 +177,7 @@ class Registration:
             secret_set_at=row["secret_set_at"],
             created_at=row["created_at"],
             updated_at=row["updated_at"],
+            version=row["version"],
         )
 
 

@@ -25,7 +25,12 @@ expired before anybody could have found one."""
 
 def generate() -> str:
     """Return a new secret of 256 bits."""
-    return PREFIX + opaque.token_urlsafe(SIZE)
+    return of_bits(opaque.token_urlsafe(SIZE))
+
+
+def of_bits(bits: str) -> str:
+    """Return the secret that 256 bits, as base64url, make."""
+    return PREFIX + bits
 
 
 def digest(secret: str) -> bytes:

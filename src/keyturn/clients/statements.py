@@ -51,6 +51,11 @@ async def registrations(source: Statements) -> dict[str, Registration]:
     return {row["id"]: Registration.from_row(row) async for page in pages for row in page}
 
 
+async def page(source: Statements, after: str, limit: int) -> list[Registration]:
+    """Return up to `limit` registrations in the order of their ids, beyond `after`."""
+    return [Registration.from_row(row) for row in await source.fetch(SQL["page"], after, limit)]
+
+
 async def find(source: Statements, client_id: str) -> Registration | None:
     """Return a registration, disabled or not."""
     row = await source.fetch_row(SQL["find"], client_id)

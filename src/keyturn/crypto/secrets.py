@@ -19,6 +19,8 @@ KEY_SEALING = "keyturn signing key sealing v1"
 THROTTLE = "keyturn throttle v1"
 CSRF = "keyturn csrf v1"
 REQUESTS = "keyturn authorization requests v1"
+CURSORS = "keyturn cursors v1"
+CREATIONS = "keyturn creations v1"
 
 KEY_SIZE = 32
 

@@ -25,6 +25,9 @@ HARMLESS = (
 )
 """Trouble after which the connection itself is as good as before."""
 
+Taken = asyncpg.UniqueViolationError
+"""What must be one of its kind is there already: the one mistake of values that rules foresee."""
+
 NOT_OURS = (*HARMLESS, asyncpg.InsufficientPrivilegeError)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from keyturn.authorizations import codes, requests
 from keyturn.clock import Clock
+from keyturn.creations import creations
 from keyturn.db.pool import Database, Statements
 from keyturn.jobs.leader import Leadership
 from keyturn.logins import logins
@@ -27,6 +28,7 @@ class Purged:
     requests: int = 0
     codes: int = 0
     replays: int = 0
+    creations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Purge:
             ),
             codes=await self._all("authorization_codes", self._repeated(codes.purge_expired)),
             replays=await self._all("replays", self._repeated(replays.purge_expired)),
+            creations=await self._all("creations", self._repeated(creations.purge_expired)),
         )
         self.metrics.purge_success.set(self.clock.now().timestamp())
         return purged

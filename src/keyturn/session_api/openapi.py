@@ -1,23 +1,13 @@
 """GET /auth/openapi.json: the session API for machines, made from the messages it reads."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
-import orjson
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
-from starlette.requests import Request
-from starlette.responses import Response
 
 from keyturn import __version__, paths
-from keyturn.crypto import opaque
 from keyturn.session_api import messages
-from keyturn.web.public_document import public_document
-
-MAX_AGE = 300
-REF = "#/components/schemas/{model}"
-
+from keyturn.web.openapi import Schemas
 
 Security = tuple[Mapping[str, list[str]], ...]
 
@@ -76,48 +66,24 @@ OPERATIONS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class OpenApi:
-    """The document, made once."""
-
-    body: bytes
-    etag: str
-
-    @classmethod
-    def of(cls, issuer: str) -> Self:
-        """Describe the session API of this issuer (OpenAPI 3.1)."""
-        body = orjson.dumps(describe(issuer))
-        return cls(body, f'"{opaque.sha256(body).hex()[:32]}"')
-
-    async def get(self, request: Request) -> Response:
-        """Return the document."""
-        return public_document(request, self.body, self.etag, MAX_AGE)
-
-
 def describe(issuer: str) -> Mapping[str, Any]:
     """Return the document as plain data."""
     read = {step.body for step in OPERATIONS if step.body}
     made = {step.answer for step in OPERATIONS if step.answer} | {messages.ErrorAnswer}
-    _, schemas = models_json_schema(
-        [
-            *((model, "validation") for model in sorted(read, key=str)),
-            *((model, "serialization") for model in sorted(made, key=str)),
-        ],
-        ref_template=REF,
-    )
+    schemas = Schemas.of(read, made)
     routes: dict[str, dict[str, Any]] = {}
     for step in OPERATIONS:
-        routes.setdefault(step.path, {})[step.method] = _operation(step)
+        routes.setdefault(step.path, {})[step.method] = _operation(step, schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": "keyturn session API", "version": __version__},
         "servers": [{"url": issuer}],
         "paths": routes,
-        "components": {"schemas": schemas["$defs"], "securitySchemes": SCHEMES},
+        "components": {"schemas": schemas.components, "securitySchemes": SCHEMES},
     }
 
 
-def _operation(step: Operation) -> dict[str, Any]:
+def _operation(step: Operation, schemas: Schemas) -> dict[str, Any]:
     client = {
         "name": "X-Keyturn-Client",
         "in": "header",
@@ -130,13 +96,12 @@ def _operation(step: Operation) -> dict[str, Any]:
         "security": step.security,
         "parameters": [client, *_path_parameters(step.path)],
         "responses": {
-            **_success(step.answer),
-            **{str(status): _json("Refused", messages.ErrorAnswer) for status in step.refusals},
+            "200" if step.answer else "204": schemas.answer("Done", step.answer),
+            **{str(one): schemas.answer("Refused", messages.ErrorAnswer) for one in step.refusals},
         },
     }
     if step.body is not None:
-        demanded = any(one.is_required() for one in step.body.model_fields.values())
-        described["requestBody"] = {"required": demanded, "content": _content(step.body)}
+        described["requestBody"] = schemas.body(step.body)
     return described
 
 
@@ -145,15 +110,3 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
         return []
     schema = {"type": "string", "format": "uuid"}
     return [{"name": "session_id", "in": "path", "required": True, "schema": schema}]
-
-
-def _success(answer: type[BaseModel] | None) -> dict[str, Any]:
-    return {"200": _json("Done", answer)} if answer else {"204": {"description": "Done"}}
-
-
-def _json(description: str, model: type[BaseModel]) -> dict[str, Any]:
-    return {"description": description, "content": _content(model)}
-
-
-def _content(model: type[BaseModel]) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": REF.format(model=model.__name__)}}}

@@ -265,6 +265,48 @@ select id, client_id, login_id, offline, device, host(ip) as ip, created_at,
  where user_id = $1 and revoked_at is null and expires_at > now() and idle_expires_at > now()
  order by created_at desc, id desc;
 
+-- name: describe
+-- One session for an operator, live or not.
+select id, user_id, client_id, login_id, scopes, audiences, offline, dpop_jkt is not null as bound,
+       auth_time, amr, device, host(ip) as ip, created_at,
+       greatest(rotated_at, idle_expires_at - idle_lifetime) as last_used_at,
+       least(idle_expires_at, expires_at) as ends_at, revoked_at, revoke_reason
+  from sessions
+ where id = $1;
+
+-- name: page_of_user
+-- A user's live sessions in the order of their ids, after an id, at one client (null: at any).
+select id, user_id, client_id, login_id, scopes, audiences, offline, dpop_jkt is not null as bound,
+       auth_time, amr, device, host(ip) as ip, created_at,
+       greatest(rotated_at, idle_expires_at - idle_lifetime) as last_used_at,
+       least(idle_expires_at, expires_at) as ends_at, revoked_at, revoke_reason
+  from sessions
+ where user_id = $1
+   and id > $2
+   and ($3::text is null or client_id = $3)
+   and revoked_at is null and expires_at > now() and idle_expires_at > now()
+ order by id
+ limit $4;
+
+-- name: range_after
+-- The end of the next rows after an id, and how many there are: what one page looks at.
+select count(*) as rows, (array_agg(id order by id desc))[1] as last
+  from (select id from sessions where id > $1 order by id limit 5000) as next;
+
+-- name: page_in_range
+-- The live sessions in a range of ids, in their order, at one client (null: at any).
+-- No index on client_id: it would cost every sign-in, so a page looks at one range of the key.
+select id, user_id, client_id, login_id, scopes, audiences, offline, dpop_jkt is not null as bound,
+       auth_time, amr, device, host(ip) as ip, created_at,
+       greatest(rotated_at, idle_expires_at - idle_lifetime) as last_used_at,
+       least(idle_expires_at, expires_at) as ends_at, revoked_at, revoke_reason
+  from sessions
+ where id > $1 and id <= $2
+   and ($3::text is null or client_id = $3)
+   and revoked_at is null and expires_at > now() and idle_expires_at > now()
+ order by id
+ limit $4;
+
 -- name: reauthenticate
 -- Record that the person proved themselves again; later refreshes carry it.
 update sessions

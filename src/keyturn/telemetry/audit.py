@@ -54,6 +54,7 @@ EventType = Literal[
     "password_changed",
     "user_added",
     "user_imported",
+    "user_changed",
     "user_disabled",
     "user_enabled",
     "user_deleted",
@@ -75,6 +76,7 @@ EventType = Literal[
     "expired_purged",
     "audit_read",
     "audit_months_dropped",
+    "admin_call",
 ]
 """Everything that is audited; the past tense of what somebody did."""
 

@@ -73,6 +73,7 @@ PURGED = (
     "authorization_requests",
     "authorization_codes",
     "replays",
+    "creations",
     "signing_keys",
 )
 AUDIT_LOSSES = ("queue_full", "refused", "shutdown", "stdout")

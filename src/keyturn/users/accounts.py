@@ -5,21 +5,26 @@ moves `valid_after`, then ends the logins and the sessions, in one transaction. 
 proof is older than that moment starts none, whichever of the two came first.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from keyturn.creations import creations
+from keyturn.creations.once import Once
 from keyturn.crypto import opaque
-from keyturn.db.pool import Database
+from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import Query, load_queries
 from keyturn.errors import AccountExists, InvalidToken, NotFound, SessionGone
 from keyturn.logins.logins import end_logins_of_user, end_others
 from keyturn.logins.model import Login
-from keyturn.sessions.end import Ending, end_sessions_of_user
+from keyturn.request_errors import PreconditionFailed
+from keyturn.sessions.end import Ended, Ending, end_sessions_of_user
 from keyturn.telemetry.audit import Audit, AuditEvent
 from keyturn.users.email import parse_email
 from keyturn.users.model import NewUser, User, parse_name
 from keyturn.users.passwords import Passwords
+from keyturn.versions import Versions
 
 SQL = load_queries(__package__, "users.sql")
 
@@ -31,6 +36,7 @@ class Closing:
     reason: str
     """As `sessions.revoke_reason` and the metric name it."""
     keep: UUID | None = None
+    seen: Versions = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +54,29 @@ class Accounts:
         Raises `InvalidEmail`, `WeakPassword`, `InvalidRequest` (name), `AccountExists` (also for
         the id of a deleted account), `Unavailable`.
         """
-        email, name = parse_email(new.email), parse_name(new.name)
-        stored = None if new.password is None else await self.passwords.hash(new.password)
-        row = await self.database.fetch_row(
-            SQL["add"],
-            new.id or opaque.random_uuid(),
-            email.text,
-            email.key,
-            name,
-            new.email_verified,
-            stored,
-        )
-        if row is None:
-            raise AccountExists("account: the e-mail or the id is taken")
-        user = User.from_row(row)
+        user = await _insert(self.database, await self._columns(new))
         self.audit.record(AuditEvent(type="user_added", user_id=user.id))
         return user
+
+    async def add_once(self, new: NewUser, once: Once) -> tuple[User, bool]:
+        """Add an account, or return the one this request made before, and whether it did.
+
+        Raises what `add` does, `IdempotencyKeyReused`, and `NotFound` when that one was deleted.
+        """
+        columns = await self._columns(new)
+        async with self.database.transaction() as tx:
+            made = await creations.note(tx, once, str(columns[0]))
+            user = None if made.again else await _insert(tx, columns)
+        if user is None:
+            return await self.get(UUID(made.resource)), True
+        self.audit.record(AuditEvent(type="user_added", user_id=user.id))
+        return user, False
+
+    async def _columns(self, new: NewUser) -> tuple[Any, ...]:
+        email, name = parse_email(new.email), parse_name(new.name)
+        stored = None if new.password is None else await self.passwords.hash(new.password)
+        user_id = new.id or opaque.random_uuid()
+        return (user_id, email.text, email.key, name, new.email_verified, stored)
 
     async def get(self, user_id: UUID) -> User:
         """Return an account, disabled or not. Raises `NotFound`."""
@@ -85,14 +98,23 @@ class Accounts:
         row = await self.database.fetch_row(SQL["by_email"], parse_email(email).key)
         return None if row is None else User.from_row(row)
 
+    async def page_by_id(self, limit: int, after: UUID) -> list[User]:
+        """Return up to `limit` accounts in order of their ids, beyond `after`."""
+        return [
+            User.from_row(row) for row in await self.database.fetch(SQL["page_by_id"], after, limit)
+        ]
+
     async def page(self, limit: int, after: str | None = None) -> list[User]:
         """Return up to `limit` accounts in order of e-mail; `after` is the last one seen."""
         key = "" if after is None else parse_email(after).key
         return [User.from_row(row) for row in await self.database.fetch(SQL["page"], key, limit)]
 
-    async def disable(self, user_id: UUID) -> int:
-        """Close an account; return how many sessions ended. Raises `NotFound`."""
-        ended = await self._close(Closing("admin"), SQL["disable"], user_id)
+    async def disable(self, user_id: UUID, seen: Versions = None) -> int:
+        """Close an account; return how many sessions ended.
+
+        Raises `NotFound`, `PreconditionFailed`.
+        """
+        ended = await self._close(Closing("admin", seen=seen), SQL["disable"], user_id)
         self.audit.record(AuditEvent(type="user_disabled", user_id=user_id))
         return ended
 
@@ -104,13 +126,13 @@ class Accounts:
         self.audit.record(AuditEvent(type="user_enabled", user_id=user_id))
         return User.from_row(row)
 
-    async def set_password(self, user_id: UUID, password: str) -> int:
+    async def set_password(self, user_id: UUID, password: str, seen: Versions = None) -> int:
         """Set a password for somebody; return how many sessions ended.
 
-        Raises `WeakPassword`, `NotFound`.
+        Raises `WeakPassword`, `NotFound`, `PreconditionFailed`.
         """
         stored = await self.passwords.hash(password)
-        closing = Closing("password_change")
+        closing = Closing("password_change", seen=seen)
         ended = await self._close(closing, SQL["set_password"], user_id, stored)
         self.audit.record(
             AuditEvent(type="password_changed", user_id=user_id, detail={"by": "operator"})
@@ -157,7 +179,7 @@ class Accounts:
         that is under way elsewhere waits for this, and counts as one that came afterwards.
         """
         async with self.database.transaction() as tx:
-            await tx.fetch_row(SQL["lock"], login.user_id)
+            await tx.fetch_row(SQL["lock"], login.user_id, None)
             ended = await end_others(tx, login, "logout_all")
         if ended is None:
             return 0
@@ -167,9 +189,12 @@ class Accounts:
         )
         return len(ended)
 
-    async def delete(self, user_id: UUID) -> int:
-        """Erase an account; its id stays taken. Return how many sessions ended. `NotFound`."""
-        ended = await self._close(Closing("admin"), SQL["erase"], user_id)
+    async def delete(self, user_id: UUID, seen: Versions = None) -> int:
+        """Erase an account; its id stays taken. Return how many sessions ended.
+
+        Raises `NotFound`, `PreconditionFailed`.
+        """
+        ended = await self._close(Closing("admin", seen=seen), SQL["erase"], user_id)
         self.audit.record(AuditEvent(type="user_deleted", user_id=user_id))
         return ended
 
@@ -177,11 +202,35 @@ class Accounts:
         async with self.database.transaction() as tx:
             # The time is taken by the second statement, when nobody reads the account any more:
             # taken while it waits for the lock, it would be older than a proof it must outdate.
-            locked = await tx.fetch_row(SQL["lock"], user_id)
-            row = None if locked is None else await tx.fetch_row(change, user_id, *args)
-            if row is None:
-                raise NotFound("account: no such id, or closed meanwhile")
-            await end_logins_of_user(tx, user_id, closing.reason)
-            ended = await end_sessions_of_user(tx, user_id, closing.reason, closing.keep)
+            await hold(tx, user_id, closing.seen)
+            if await tx.fetch_row(change, user_id, *args) is None:
+                raise NotFound("account: closed meanwhile")
+            ended = await end_everything(tx, user_id, closing)
         await self.ending.tell(ended, closing.reason)
         return len(ended)
+
+
+async def hold(tx: Statements, user_id: UUID, seen: Versions) -> User:
+    """Keep sign-ins and other changes of an account waiting until the end of the transaction.
+
+    Raises `NotFound`, and `PreconditionFailed` when it is in none of the versions `seen`.
+    """
+    row = await tx.fetch_row(SQL["lock"], user_id, seen)
+    if row is None:
+        if seen is not None and await tx.fetch_row(SQL["by_id"], user_id):
+            raise PreconditionFailed("account: in another version")
+        raise NotFound("account: no such id")
+    return User.from_row(row)
+
+
+async def end_everything(tx: Statements, user_id: UUID, closing: Closing) -> list[Ended]:
+    """End the logins and the sessions of an account that is being closed."""
+    await end_logins_of_user(tx, user_id, closing.reason)
+    return await end_sessions_of_user(tx, user_id, closing.reason, closing.keep)
+
+
+async def _insert(statements: Statements, columns: Sequence[Any]) -> User:
+    row = await statements.fetch_row(SQL["add"], *columns)
+    if row is None:
+        raise AccountExists("account: the e-mail or the id is taken")
+    return User.from_row(row)

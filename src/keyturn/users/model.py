@@ -25,6 +25,8 @@ class User:
     email_verified: bool
     disabled_at: datetime | None
     created_at: datetime
+    version: str = field(compare=False)
+    """Another one after every change (`versions`)."""
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
@@ -36,6 +38,7 @@ class User:
             email_verified=row["email_verified"],
             disabled_at=row["disabled_at"],
             created_at=row["created_at"],
+            version=row["version"],
         )
 
     @property

@@ -1,16 +1,21 @@
-"""JSON bodies of the session API: one object, each member once, checked against a model."""
+"""JSON bodies, and queries: one object, each member once, checked against a model."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
 from keyturn.crypto.strict_json import parse_object
-from keyturn.errors import InvalidRequest, UnsupportedMediaType
+from keyturn.errors import InvalidRequest, Problem, UnsupportedMediaType
+from keyturn.request_errors import InvalidMembers
 from keyturn.web.body import BodyHead, BodyLimits, read_body, read_head
 
-MEDIA_TYPE = "application/json"
+MEDIA_TYPE: Final = "application/json"
+UNKNOWN: Final = "extra_forbidden"
+MOST_PROBLEMS: Final = 20
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -46,22 +51,49 @@ def parse_json(body: bytes, model: type[Model]) -> Model:
         members = parse_object(body)
     except ValueError:
         raise InvalidRequest("json: not one object with each member once") from None
+    return check(members, model, "json")
+
+
+def parse_query(request: Request, model: type[Model]) -> Model:
+    """Return the query as `model`. Raises `InvalidRequest`, as for a body."""
+    pairs = request.query_params.multi_items()
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise InvalidRequest("query: a parameter is repeated")
+    return check(dict(pairs), model, "query")
+
+
+def check(members: Mapping[str, Any], model: type[Model], source: str) -> Model:
+    """Return `members` as `model`. Raises `InvalidMembers`, which says what is wrong where."""
     try:
         return model.model_validate(members)
     except ValidationError as error:
-        raise InvalidRequest(f"json: {_explain(error)}") from None
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        told = [_problem(one) for one in problems[:MOST_PROBLEMS]]
+        raise InvalidMembers(f"{source}: {_explain(problems)}", *told) from None
 
 
 def _may_lack_type(request: Request, head: BodyHead) -> bool:
     return request.method != "POST" and not head.media_type
 
 
-def _explain(error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
+def _explain(problems: Sequence[ErrorDetails]) -> str:
     # A member nobody knows is named by the caller: its name is input, too.
     return "; ".join(
         "an unknown member"
-        if problem["type"] == "extra_forbidden"
+        if problem["type"] == UNKNOWN
         else f"{'.'.join(map(str, problem['loc']))}: {problem['type']}"
         for problem in problems[:5]
     )
+
+
+def _problem(found: ErrorDetails) -> Problem:
+    if found["type"] == UNKNOWN:
+        return Problem(_place(found["loc"][:-1]), "a member that nothing is known of")
+    return Problem(_place(found["loc"]), found["msg"].removeprefix("Value error, "))
+
+
+def _place(steps: Sequence[int | str]) -> str:
+    place = ""
+    for step in steps:
+        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else step
+    return place

@@ -24,7 +24,7 @@ from keyturn.telemetry.logs import LineWriter, enter_request, leave_request, red
 from keyturn.telemetry.metrics import Metrics
 from keyturn.web.client_ip import ClientAddress
 from keyturn.web.request_notes import RequestNotes, begin_notes, new_request_id
-from keyturn.web.responses import HUNG_UP, render
+from keyturn.web.responses import ADMIN_API, HUNG_UP, render
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD: Final = "_OTHER"
@@ -40,7 +40,10 @@ log = structlog.get_logger("keyturn.web")
 
 @dataclass(slots=True, eq=False)
 class RequestLog:
-    """ASGI middleware around a whole port. `quiet` writes lines for failures only."""
+    """ASGI middleware around a whole port. `quiet` writes lines for failures only.
+
+    And for administration, always: not all of its calls are in the audit trail.
+    """
 
     app: ASGIApp
     clock: Clock
@@ -124,7 +127,7 @@ class RequestLog:
         status = status or HUNG_UP
         exemplar = {"trace_id": notes.trace_id} if notes.trace_id else None
         self._duration(method, route, status).observe(seconds, exemplar)
-        if self.quiet and status < FAILED:
+        if self.quiet and status < FAILED and not scope["path"].startswith(ADMIN_API):
             return
         line: dict[str, Any] = {
             "time": self.clock.now(),

@@ -1,8 +1,9 @@
 """Answers and refusals, in the shape of the family of doors they come from.
 
-Protocol endpoints answer errors as RFC 6749 section 5.2 says, the session API adds the request
-id. Refusals show their constant sentence, never their detail; what nobody foresaw shows nothing
-but `server_error`. Nothing that is answered here may be kept by a cache.
+Protocol endpoints answer errors as RFC 6749 section 5.2 says, the session API adds the request id,
+the admin API answers problem details (`problem`). Refusals show their constant sentence, never
+their detail; what nobody foresaw shows nothing but `server_error`. Nothing that is answered here
+may be kept by a cache.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,11 +30,12 @@ from keyturn.errors import (
     Throttled,
     Unavailable,
 )
-from keyturn.web import html
+from keyturn.web import html, problem
 from keyturn.web.request_notes import notes_of
 
 MEDIA_TYPE: Final = "application/json"
 SESSION_API: Final = "/auth/"
+ADMIN_API: Final = "/admin/"
 REALM: Final = 'realm="keyturn"'
 HUNG_UP: Final = 499
 """The status in log and metric of a request whose caller left before the answer began."""
@@ -65,10 +67,12 @@ def json_bytes(
     return Response(orjson.dumps(content), status, every, MEDIA_TYPE)
 
 
-def json_answer(message: BaseModel, status: int = 200) -> Response:
-    """Return a message of the session API under its names on the wire."""
+def json_answer(
+    message: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a message of the session API, or of the admin API, under its names on the wire."""
     body = message.model_dump_json(by_alias=True)
-    return Response(body, status, _NO_STORE, MEDIA_TYPE)
+    return Response(body, status, {**_NO_STORE, **(headers or {})}, MEDIA_TYPE)
 
 
 def empty_answer(status: int = 204) -> Response:
@@ -111,6 +115,13 @@ def session_error(refusal: Refusal, request_id: str) -> Response:
     )
 
 
+def admin_error(refusal: Refusal, request_id: str) -> Response:
+    """Return a refusal as problem details (RFC 9457)."""
+    body = problem.problem_of(refusal, request_id).model_dump_json()
+    headers = {**_NO_STORE, **_error_headers(refusal)}
+    return Response(body, refusal.status, headers, problem.MEDIA_TYPE)
+
+
 def render(request: Request, refusal: Refusal, page: ErrorPage | None = None) -> Response:
     """Return a refusal in the shape of the doors under the request's path, and note it.
 
@@ -122,6 +133,8 @@ def render(request: Request, refusal: Refusal, page: ErrorPage | None = None) ->
         return _page(request, refusal, page)
     if request.scope["path"].startswith(SESSION_API):
         response = session_error(refusal, notes.request_id)
+    elif request.scope["path"].startswith(ADMIN_API):
+        response = admin_error(refusal, notes.request_id)
     else:
         response = oauth_error(refusal)
     if isinstance(refusal, InvalidToken) and not _shows_bearer(request):

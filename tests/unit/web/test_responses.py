@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from keyturn import errors
-from keyturn.web.responses import json_answer, oauth_error, session_error
+from keyturn.request_errors import InvalidMembers
+from keyturn.web.responses import admin_error, json_answer, oauth_error, session_error
 
 _ALLOWED = re.compile(r"[\x20\x21\x23-\x5B\x5D-\x7E]+")
 
@@ -109,3 +110,32 @@ def test_messages_travel_under_their_names_on_the_wire():
     answer = json_answer(Answer(expires_in=5, name=None))
     assert orjson.loads(answer.body) == {"expiresIn": 5, "name": None}
     assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("kind", [one for one in ALL if one is not errors.InvalidClientMetadata])
+def test_the_admin_api_answers_problem_details_without_the_private_detail(kind):
+    refusal = make(kind)
+    answer = admin_error(refusal, "id")
+    said = orjson.loads(answer.body)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (said["status"], said["code"], said["detail"]) == (
+        answer.status_code,
+        refusal.code,
+        refusal.sentence,
+    )
+    assert "hunter2" not in answer.body.decode() + str(answer.headers)
+    assert ("retry-after" in answer.headers) == (answer.status_code in {429, 503})
+    assert said["errors"] == []
+
+
+def test_problem_details_name_every_member_that_is_wrong():
+    problems = (errors.Problem("scopes[1]", "one scope"), errors.Problem("", "as a whole"))
+    for refusal in (
+        errors.InvalidClientMetadata(*problems),
+        InvalidMembers("x", *problems),
+    ):
+        said = orjson.loads(admin_error(refusal, "id").body)
+        assert [(one["path"], one["problem"]) for one in said["errors"]] == [
+            ("scopes[1]", "one scope"),
+            ("", "as a whole"),
+        ]
