@@ -10,6 +10,8 @@ from keyturn.authorizations.codes import Codes
 from keyturn.authorizations.consents import Consents
 from keyturn.authorizations.requests import Requests
 from keyturn.cache.client import Cache
+from keyturn.clients.client_keys import ClientKeys
+from keyturn.clients.published_keys import PublishedKeys
 from keyturn.clients.registry import Registry
 from keyturn.clock import Clock
 from keyturn.crypto.secrets import MasterSecrets
@@ -58,9 +60,11 @@ class Parts:
     database: Database
     rotations: Database
     cache: Cache
+    outgoing: Outgoing
     secrets: MasterSecrets
     codec: RefreshTokenCodec
     registry: Registry
+    client_keys: ClientKeys
     key_rotation: KeyRotation
     keyring: Keyring
     revocation_cache: RevocationCache
@@ -83,6 +87,7 @@ class Parts:
         cache = Cache(settings.redis, metrics, clock)
         secrets = MasterSecrets(settings.master_values())
         codec = RefreshTokenCodec(secrets)
+        outgoing = Outgoing.of(settings)
         key_rotation = KeyRotation(database, secrets, Policy.of(settings), audit)
         keyring = Keyring(key_rotation, clock, metrics)
         revocation_cache = RevocationCache(cache, clock, settings.issuer, settings.revocation.trust)
@@ -96,9 +101,11 @@ class Parts:
             database=database,
             rotations=rotations,
             cache=cache,
+            outgoing=outgoing,
             secrets=secrets,
             codec=codec,
             registry=Registry(database, clock),
+            client_keys=ClientKeys(PublishedKeys(outgoing, clock, metrics)),
             key_rotation=key_rotation,
             keyring=keyring,
             revocation_cache=revocation_cache,
@@ -228,11 +235,6 @@ class Parts:
     def logout_tokens(self) -> LogoutTokens:
         """What tells a client that a session has ended."""
         return LogoutTokens(self.keyring, self.metrics, self.clock, self.settings.issuer)
-
-    @property
-    def outgoing(self) -> Outgoing:
-        """What calls others: made once, it reads every certificate of the system."""
-        return Outgoing.of(self.settings)
 
     @property
     def browser_cookies(self) -> BrowserCookies:

@@ -13,6 +13,7 @@ from keyturn.hosted import Hosted, by_link_and_form
 from keyturn.oauth.authorize.answer import Replies
 from keyturn.oauth.authorize.course import Course
 from keyturn.oauth.authorize.endpoint import Authorize
+from keyturn.oauth.client_assertion import ClientAssertions
 from keyturn.oauth.client_authentication import ClientAuthentication
 from keyturn.oauth.end_session import EndSession
 from keyturn.oauth.grants.authorization_code import AuthorizationCodeGrant
@@ -59,9 +60,7 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
     """The protocol's doors."""
     limits = BodyLimits(parts.settings.server.max_form_bytes, parts.settings.server.body_timeout)
     forms = Forms(limits)
-    authentication = ClientAuthentication(
-        parts.registry, parts.throttle, parts.clock, parts.address.of, parts.audit
-    )
+    authentication = _client_authentication(parts)
     grants = (
         AuthorizationCodeGrant(
             codes=parts.codes,
@@ -89,6 +88,19 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
         _post(paths.REVOKE, revocation.post),
         Route(paths.OPENID_CONFIGURATION, metadata.get),
         Route(paths.OAUTH_METADATA, metadata.get),
+    )
+
+
+def _client_authentication(parts: Parts) -> ClientAuthentication:
+    return ClientAuthentication(
+        registry=parts.registry,
+        assertions=ClientAssertions(
+            parts.client_keys, parts.replays, parts.clock, parts.settings.issuer
+        ),
+        throttle=parts.throttle,
+        clock=parts.clock,
+        address_of=parts.address.of,
+        audit=parts.audit,
     )
 
 

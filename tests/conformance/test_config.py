@@ -41,8 +41,10 @@ MEMBERS = {
     # RFC 8414 section 2 and what is registered beside it
     "revocation_endpoint": str,
     "revocation_endpoint_auth_methods_supported": list,
+    "revocation_endpoint_auth_signing_alg_values_supported": list,
     "introspection_endpoint": str,
     "introspection_endpoint_auth_methods_supported": list,
+    "introspection_endpoint_auth_signing_alg_values_supported": list,
     "code_challenge_methods_supported": list,
     "authorization_response_iss_parameter_supported": bool,  # RFC 9207
     "prompt_values_supported": list,  # Initiating User Registration 1.0
@@ -56,6 +58,7 @@ COMPLETE = {
     *("scopes_supported", "response_types_supported", "response_modes_supported"),
     *("grant_types_supported", "subject_types_supported", "acr_values_supported"),
     *("id_token_signing_alg_values_supported", "token_endpoint_auth_methods_supported"),
+    "token_endpoint_auth_signing_alg_values_supported",
     *("display_values_supported", "claim_types_supported", "claims_supported"),
     *("ui_locales_supported", "claims_parameter_supported", "request_parameter_supported"),
     *("request_uri_parameter_supported", "code_challenge_methods_supported"),

@@ -19,10 +19,16 @@ from starlette.routing import Route
 
 from keyturn.cache.client import Cache
 from keyturn.clients import secrets
+from keyturn.clients.client_keys import ClientKeys
 from keyturn.clients.definition import ClientDefinition
+from keyturn.clients.published_keys import PublishedKeys
 from keyturn.clock import SystemClock
 from keyturn.crypto.secrets import MasterSecrets
+from keyturn.oauth.client_assertion import ClientAssertions
 from keyturn.oauth.client_authentication import ClientAuthentication
+from keyturn.outgoing.client import Outgoing, trusting
+from keyturn.outgoing.policy import NOTHING_PRIVATE
+from keyturn.replays.replays import Replays
 from keyturn.settings import RedisSettings, ThrottleSettings
 from keyturn.telemetry.metrics import Metrics
 from keyturn.users.throttle import Throttle
@@ -67,8 +73,15 @@ async def opened(database_url, redis_url, attempts=5):
     limits = ThrottleSettings(client_attempts=attempts)
     throttle = Throttle(cache, limits, master, ISSUER, metrics, clock)
     async with Clients.of(database_url) as clients:
+        published = PublishedKeys(Outgoing(NOTHING_PRIVATE, trusting(None)), clock, metrics)
+        replays = Replays(clients.database)
         authentication = ClientAuthentication(
-            clients.registry, throttle, clock, ClientAddress().of, clients.audit
+            registry=clients.registry,
+            assertions=ClientAssertions(ClientKeys(published), replays, clock, ISSUER),
+            throttle=throttle,
+            clock=clock,
+            address_of=ClientAddress().of,
+            audit=clients.audit,
         )
         forms = Forms(BodyLimits(16384, 5))
 

@@ -18,6 +18,8 @@ from keyturn.outgoing.policy import Policy
 from keyturn.outgoing.resolver import SystemResolver
 from keyturn.outgoing.trouble import OutgoingFailed
 from support.api import APP as APPLICATION
+from support.api import MACHINE
+from support.assertions import Signer
 from support.receiver import (
     black_hole,
     dripping,
@@ -286,16 +288,36 @@ async def test_SS_1_a_server_calls_nothing_inside_whatever_stands_in_its_databas
     assert not sink.received
 
 
+async def test_SS_1_nor_for_the_keys_of_a_client(heard):
+    api, sink = heard.api, heard.receiver
+    sink.connections.clear()
+    for form in FORMS:
+        signer = await Signer.of(api.issuer).registered(api, MACHINE)
+        await api.sql.execute(
+            "update clients set jwks = null, jwks_uri = $2, updated_at = now() where id = $1",
+            signer.client_id,
+            f"https://{form}:{sink.port}/jwks",
+        )
+        await api.settled()
+        asked = {"grant_type": "client_credentials", **signer.form()}
+        answer = await api.callers[0].post("/oauth2/token", data=asked)
+        assert (await api.refusal(answer))[:2] == (503, "temporarily_unavailable")
+    assert api.metric("keyturn_client_key_reads_total", result="blocked") == len(FORMS)
+    assert not sink.connections
+
+
 def test_SS_1_registration_refuses_it_already(heard, tmp_path):
     inside = [
         {
             **APPLICATION,
             "id": f"inside-{number}",
             "backchannel_logout_uri": f"https://{form}:{heard.receiver.port}/logout",
+            "jwks_uri": f"https://{form}:{heard.receiver.port}/jwks",
         }
         for number, form in enumerate(FORMS)
     ]
     (tmp_path / "clients.yaml").write_text(json.dumps({"clients": inside}))
     refused = heard.api.keyturn("clients", "apply", str(tmp_path / "clients.yaml"))
     assert refused.returncode == 1
-    assert refused.stderr.count("backchannel_logout_uri: a private address") == len(FORMS)
+    for named in ("backchannel_logout_uri", "jwks_uri"):
+        assert refused.stderr.count(f"{named}: a private address") == len(FORMS)

@@ -1,13 +1,16 @@
 """A client library that knows nothing of us: Authlib, by the book, as its users call it."""
 
+import time
 from dataclasses import replace
 
 import httpx2
 import pytest
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
 
 from support.api import MACHINE, claims_of
+from support.assertions import Signer
 from support.replicas import AUDIENCE
 
 
@@ -61,6 +64,39 @@ async def test_both_ways_to_authenticate_work(api, metadata):
         async with client_of(api, client_id, metadata, **options) as machine:
             token = await machine.fetch_token(grant_type="client_credentials")
             assert claims_of(token["access_token"])["sub"] == client_id
+
+
+@pytest.mark.parametrize("alg", ["ES256", "RS256"])
+async def test_the_library_proves_a_client_by_its_key(api, metadata, alg):
+    """Its assertions live for an hour unless told otherwise: longer than is taken here."""
+    signer = await Signer.of(api.issuer, alg).registered(
+        api, {**MACHINE, "introspects": [AUDIENCE]}
+    )
+
+    def proof(**claims):
+        named = {"kid": signer.kid, "typ": "JWT"}
+        return PrivateKeyJWT(api.issuer, claims=claims, headers=named, alg=alg)
+
+    endpoints = {name: url for name, url in metadata.items() if name != "authorization_endpoint"}
+    async with AsyncOAuth2Client(
+        signer.client_id,
+        signer.key,
+        token_endpoint_auth_method="private_key_jwt",
+        revocation_endpoint_auth_method="private_key_jwt",
+        **endpoints,
+    ) as machine:
+        machine.register_client_auth_method(proof(exp=int(time.time()) + 60))
+        token = await machine.fetch_token(grant_type="client_credentials")
+        assert claims_of(token["access_token"])["sub"] == signer.client_id
+        machine.register_client_auth_method(proof(exp=int(time.time()) + 60))
+        done = await machine.revoke_token(
+            metadata["revocation_endpoint"], token=token["access_token"]
+        )
+        assert done.status_code == 200
+        assert not await api.is_active(token["access_token"])
+        machine.register_client_auth_method(proof())
+        with pytest.raises(OAuthError, match="invalid_client"):
+            await machine.fetch_token(grant_type="client_credentials")
 
 
 async def test_an_app_is_refreshed_by_the_library_when_its_token_is_old(api, metadata):

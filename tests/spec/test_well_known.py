@@ -194,7 +194,7 @@ async def test_the_document_names_what_there_is_and_nothing_else(browser):
         ({"response_types_supported": []}, "response_types_supported"),
         ({"response_types_supported": None}, "response_types_supported"),
         ({"id_token_signing_alg_values_supported": ["none"]}, "RS256"),
-        ({"token_endpoint_auth_methods_supported": ["private_key_jwt"]}, "is required"),
+        ({"token_endpoint_auth_signing_alg_values_supported": None}, "is required"),
         ({"issuer": "https://id.example?x"}, "query"),
         ({"display_values_supported": ["window"]}, "display_values_supported"),
         ({"claim_types_supported": ["odd"]}, "claim_types_supported"),

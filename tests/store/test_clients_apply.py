@@ -11,6 +11,7 @@ from keyturn.clients import secrets
 from keyturn.clients.clients_file import parse
 from keyturn.clients.rules import Limits
 from keyturn.errors import InvalidClientMetadata
+from support.assertions import Signer
 from support.registered import JOB, OTHER_SECRET, SECRET, WEB, Clients
 
 FILED = {**JOB, "secret": SECRET}
@@ -55,6 +56,21 @@ async def test_only_what_differs_is_written_and_shown(clients):
     assert shown == [("name", "web", "Shop"), ("grace", None, 3)]
     assert [one[0] for one in await clients.versions() if one not in before] == ["web"]
     assert (await clients.administration.show("web")).client.name == "Shop"
+
+
+async def test_a_client_that_turns_to_keys_has_no_secret_left_and_gets_the_file_s_when_it_returns(
+    clients,
+):
+    await clients.apply(FILED)
+    await clients.administration.rotate_secret("job")
+    keyed = {**JOB, "auth_method": "private_key_jwt", "jwks": Signer.of("https://x").jwks}
+    (change,) = (await clients.apply(keyed)).writes
+    assert change.secret == "ended"
+    assert (await clients.administration.show("job")).client.secrets == ()
+    assert (await clients.apply(keyed)).writes == ()
+    (change,) = (await clients.apply(FILED)).writes
+    assert change.secret == "set"
+    assert await accepted(clients, SECRET) == [True]
 
 
 async def test_what_a_file_leaves_out_returns_to_its_default(clients):

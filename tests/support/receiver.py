@@ -5,6 +5,7 @@ else is answered 200. What was received is kept as it came.
 """
 
 import asyncio
+import json
 import ssl
 import tempfile
 from collections import Counter
@@ -43,7 +44,7 @@ async def black_hole(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter
 async def endless(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer 200 with a body that does not end."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n")
-    while True:
+    while not writer.is_closing():
         writer.write(b"x" * 65536)
         await writer.drain()
 
@@ -63,6 +64,18 @@ async def dripping(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
         writer.write(b"z")
         await writer.drain()
         await asyncio.sleep(0.05)
+
+
+def saying(document: object, kind: str = "application/json", status: int = 200) -> Deed:
+    """Answer with a document: JSON, unless it is bytes already."""
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+
+    async def deed(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+
+    return deed
 
 
 def redirect(location: str) -> Deed:

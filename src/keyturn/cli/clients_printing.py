@@ -101,12 +101,18 @@ def _change(change: ClientChange) -> dict[str, Any]:
     }
 
 
+SECRETS = {
+    "set": "the file's becomes the current one",
+    "ended": "none is accepted any more",
+}
+
+
 def _lines(change: ClientChange) -> list[str]:
     sign = "+" if change.is_new else "~" if change.writes else " "
     lines = [f"{sign} {change.client_id}{f'  ({change.note})' if change.note else ''}"]
     lines += [f"    {_field(one)}" for one in change.fields]
-    if change.secret == "set":  # noqa: S105 - a step
-        lines.append("    secret: the file's becomes the current one")
+    if change.secret in SECRETS:
+        lines.append(f"    secret: {SECRETS[change.secret]}")
     if change.state != "unchanged":
         lines.append(f"    {change.state}d")
     if change.adopted:

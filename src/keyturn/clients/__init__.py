@@ -8,6 +8,7 @@
 `syntax`          the shapes of ids, scopes, audiences, origins and redirect URIs
 `redirect_uris`   whether a browser may be sent there
 `secrets`         client secrets: made, hashed, compared
+`client_keys`     the public keys a client signs with; `published_keys` reads them at its address
 `administration`  add, list, show, disable, enable, rotate a secret
 `clients_file`    clients.yaml, read          `plan`   what applying it would change
 `declarative`     applying it: idempotent, all or nothing

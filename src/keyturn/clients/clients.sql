@@ -63,7 +63,8 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
     on conflict (id) do nothing;
 
 -- name: redefine
--- Give a client another description; its kind stays, its secrets and state are not touched.
+-- Give a client another description; its kind and state stay, and its secrets while it needs them.
+-- Whoever proves itself by a key from now on leaves none that could be good again one day.
 update clients
    set name = $2, auth_method = $4, grant_types = $5, scopes = $6, audiences = $7,
        session_api = $8, origins = $9, claims = $10, introspects = $11, grace = $12,
@@ -72,7 +73,13 @@ update clients
        require_pkce = $20, skip_consent = $21, response_modes = $22, id_token_claims = $23,
        backchannel_logout_uri = $24, jwks = $25, jwks_uri = $26, require_par = $27,
        require_signed_request_object = $28, profile = $29, token_exchange = $30,
-       client_uri = $31, logo_uri = $32, policy_uri = $33, tos_uri = $34, updated_at = now()
+       client_uri = $31, logo_uri = $32, policy_uri = $33, tos_uri = $34,
+       secret_hash = case when $4 <> 'private_key_jwt' then secret_hash end,
+       secret_set_at = case when $4 <> 'private_key_jwt' then secret_set_at end,
+       previous_secret_hash = case when $4 <> 'private_key_jwt' then previous_secret_hash end,
+       previous_secret_expires_at = case when $4 <> 'private_key_jwt'
+                                         then previous_secret_expires_at end,
+       updated_at = now()
  where id = $1 and kind = $3;
 
 -- name: rotate_secret

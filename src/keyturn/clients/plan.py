@@ -9,7 +9,7 @@ from keyturn.clients.definition import ClientDefinition
 from keyturn.clients.model import Registration
 from keyturn.errors import InvalidClientMetadata, Problem
 
-SecretStep = Literal["unchanged", "set", "remembered"]
+SecretStep = Literal["unchanged", "set", "remembered", "ended"]
 StateStep = Literal["unchanged", "disable", "enable"]
 
 
@@ -30,7 +30,8 @@ class ClientChange:
     is_new: bool
     fields: tuple[FieldChange, ...]
     secret: SecretStep
-    """`set`: the file's becomes the current one. `remembered`: it is active already."""
+    """`set`: the file's becomes the current one. `remembered`: it is active already. `ended`: the
+    client proves itself by a key from now on."""
     state: StateStep
     adopted: bool
     """The file takes charge of a client that commands made."""
@@ -117,6 +118,9 @@ def _change(declared: DeclaredClient, known: Registration | None) -> ClientChang
 
 
 def _secret(declared: DeclaredClient, known: Registration) -> SecretStep:
+    if not declared.definition.holds_secret:
+        held = ClientDefinition.of(known.client).holds_secret
+        return "ended" if held else "unchanged"
     # Only a secret that is new to the file counts. Otherwise the next start of a server would
     # bring back one that an operator has ended since, because it leaked.
     if declared.secret_hash == known.declared_secret_hash:

@@ -145,13 +145,21 @@ def _id_token_claims(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
         yield Problem("id_token_claims", "go with the scope openid: without it no ID token is made")
 
 
-def _back_channel(client: ClientDefinition, limits: Limits) -> Iterator[Problem]:
+def _keys(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
+    if client.jwks is not None and client.jwks_uri is not None:
+        yield Problem("jwks", "its public keys, or jwks_uri where they are: not both")
+    has_none = client.jwks is None and client.jwks_uri is None
+    if client.auth_method == "private_key_jwt" and has_none:
+        yield Problem("jwks", "private_key_jwt needs its public keys, or jwks_uri where they are")
+
+
+def _called(client: ClientDefinition, limits: Limits) -> Iterator[Problem]:
     # Said at once where the text alone shows it; a name is judged when it is called.
-    if client.backchannel_logout_uri is not None:
-        destination = Destination.parse(client.backchannel_logout_uri)
-        objection = limits.outgoing.objection(destination)
+    for field in ("backchannel_logout_uri", "jwks_uri"):
+        uri = getattr(client, field)
+        objection = None if uri is None else limits.outgoing.objection(Destination.parse(uri))
         if objection is not None:
-            yield Problem("backchannel_logout_uri", objection)
+            yield Problem(field, objection)
 
 
 def _scopes(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
@@ -186,7 +194,8 @@ RULES: tuple[Callable[[ClientDefinition, Limits], Iterator[Problem]], ...] = (
     _fapi,
     _code_flow,
     _id_token_claims,
-    _back_channel,
+    _keys,
+    _called,
     _scopes,
     _audiences,
     _lifetimes,

@@ -6,25 +6,31 @@ sends a private key by mistake hears so before anything is kept.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
-from keyturn.crypto import jose
+from keyturn.crypto import jose, opaque
 from keyturn.crypto.jose import InvalidJws
 
-ALGORITHMS: Final = ("ES256", "EdDSA", "PS256", "RS256")
-"""What clients may sign with (RFC 8725 section 3.1): asymmetric, all of them."""
-FAPI_ALGORITHMS: Final = ("ES256", "EdDSA", "PS256")
+ALGORITHMS: Final = ("ES256", "Ed25519", "EdDSA", "PS256", "RS256")
+"""What clients may sign with (RFC 8725 section 3.1): asymmetric, all of them. `EdDSA` is what
+`Ed25519` was called before RFC 9864."""
+FAPI_ALGORITHMS: Final = ("ES256", "Ed25519", "EdDSA", "PS256")
 """The same without PKCS #1 v1.5 (FAPI 2.0 Security Profile section 5.4)."""
 
 MOST_KEYS: Final = 20
 _RSA_BITS: Final = range(jose.KEY_BITS, 8192 + 1)
-_CURVES: Final = MappingProxyType({"P-256": "ES256", "Ed25519": "EdDSA"})
+_CURVES: Final = MappingProxyType(
+    {"P-256": frozenset({"ES256"}), "Ed25519": frozenset({"Ed25519", "EdDSA"})}
+)
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _REGISTRY: Final = jws.JWSRegistry(algorithms=list(ALGORITHMS))
 
@@ -73,12 +79,41 @@ def key_of(jwk: Mapping[str, Any]) -> ClientKey:
 
 def keys_of(jwks: Mapping[str, Any]) -> tuple[ClientKey, ...]:
     """Import a JWK set (RFC 7517 section 5). Raises `ValueError` for one bad key among them."""
-    listed = jwks.get("keys")
-    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-        raise ValueError('a JWK set: {"keys": [...]}')
+    listed = _listed(jwks)
     if not 0 < len(listed) <= MOST_KEYS:
         raise ValueError(f"1 to {MOST_KEYS} keys")
     return tuple(key_of(one) for one in listed)
+
+
+def usable_keys_of(jwks: Mapping[str, Any]) -> tuple[ClientKey, ...]:
+    """Import what can be used of a set that somebody publishes, perhaps nothing.
+
+    It may hold keys for others, of kinds unknown here: those are passed over (RFC 7517 section 5).
+    Raises `ValueError`.
+    """
+    listed = _listed(jwks)
+    if len(listed) > MOST_KEYS:
+        raise ValueError(f"more than {MOST_KEYS} keys")
+    keys: list[ClientKey] = []
+    for one in listed:
+        with suppress(ValueError):
+            keys.append(key_of(one))
+    return tuple(keys)
+
+
+@cache
+def nobody_s_key(alg: str) -> ClientKey:
+    """Return a key that nobody has signed with: checking by it takes as long as by a real one."""
+    key: Key
+    if alg == "ES256":
+        key = ECKey.generate_key("P-256")
+    elif alg in _CURVES["Ed25519"]:
+        key = OKPKey.generate_key("Ed25519")
+    else:
+        number = int.from_bytes(opaque.token_bytes(jose.KEY_BITS // 8))
+        modulus = number | 1 << jose.KEY_BITS - 1 | 1  # no need for primes: nobody will sign
+        key = RSAKey.import_key(RSAPublicNumbers(jose.PUBLIC_EXPONENT, modulus).public_key())
+    return ClientKey(None, "", frozenset({alg}), key)
 
 
 def read(token: str, algorithms: tuple[str, ...], also: frozenset[str] = frozenset()) -> Unverified:
@@ -109,6 +144,13 @@ def verify(unverified: Unverified, key: ClientKey) -> None:
         raise InvalidJws(f"signature: {type(error).__name__}") from error
 
 
+def _listed(jwks: Mapping[str, Any]) -> list[dict[str, Any]]:
+    listed = jwks.get("keys")
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise ValueError('a JWK set: {"keys": [...]}')
+    return listed
+
+
 def _imported(jwk: Mapping[str, Any]) -> tuple[Key, frozenset[str]]:
     kind = jwk.get("kty")
     try:
@@ -117,13 +159,13 @@ def _imported(jwk: Mapping[str, Any]) -> tuple[Key, frozenset[str]]:
             if rsa.public_key.key_size not in _RSA_BITS:
                 raise ValueError("an RSA key of 2048 to 8192 bits")
             return rsa, frozenset({"PS256", "RS256"})
-        algorithm = _CURVES.get(str(jwk.get("crv")))
-        if kind == "EC" and algorithm == "ES256":
+        curve = jwk.get("crv")
+        if kind == "EC" and curve == "P-256":
             ec = ECKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "y")})
-            return ec, frozenset({algorithm})
-        if kind == "OKP" and algorithm == "EdDSA":
+            return ec, _CURVES[curve]
+        if kind == "OKP" and curve == "Ed25519":
             okp = OKPKey.import_key({name: jwk[name] for name in ("kty", "crv", "x")})
-            return okp, frozenset({algorithm})
+            return okp, _CURVES[curve]
     except (KeyError, TypeError, JoseError) as error:
         raise ValueError("a complete and well-formed JWK") from error
     raise ValueError("a key of type RSA, EC on P-256, or OKP on Ed25519")

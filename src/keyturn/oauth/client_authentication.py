@@ -1,8 +1,8 @@
 """Who is calling: client authentication of the protocol endpoints (RFC 6749 section 2.3).
 
-`Basic` and the form fields prove a confidential client, `client_id` alone names a public one;
-one method a request, and it is the one the client registered. Every failure looks the same and
-takes the same time, or the answers would tell which client ids exist.
+`Basic`, a secret in the form or a signed assertion prove a confidential client, `client_id` alone
+names a public one; one method a request, and it is the one the client registered. Every failure
+looks the same and takes the same time, or the answers would tell which client ids exist.
 """
 
 import base64
@@ -18,14 +18,17 @@ from keyturn.clients import secrets
 from keyturn.clients.model import AuthMethod, Client
 from keyturn.clients.registry import Registry
 from keyturn.clock import Clock
+from keyturn.crypto.client_jws import Unverified
 from keyturn.errors import InvalidClient, InvalidRequest, Throttled
+from keyturn.oauth import client_assertion
+from keyturn.oauth.client_assertion import ClientAssertions
 from keyturn.telemetry.audit import Audit, AuditEvent
 from keyturn.telemetry.callers import Actor, acts
 from keyturn.web.request_notes import note_client
 
 
 class ClientThrottle(Protocol):
-    """The limiter of failed client secrets."""
+    """The limiter of failed authentications."""
 
     async def client_failed(self, client_id: str, address: str) -> None:
         """Count a failure. Raises `Throttled` when there were too many."""
@@ -39,13 +42,15 @@ class Presented:
     method: AuthMethod
     client_id: str
     secret: str = field(default="", repr=False)
+    assertion: Unverified | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClientAuthentication:
-    """Authenticates clients from memory; only a failure costs a call to the limiter."""
+    """Authenticates clients; only a failure costs a call to the limiter."""
 
     registry: Registry
+    assertions: ClientAssertions
     throttle: ClientThrottle
     clock: Clock
     address_of: Callable[[Request], str]
@@ -59,13 +64,13 @@ class ClientAuthentication:
         """
         presented = _presented(request.headers.getlist("authorization"), form)
         client = await self.registry.find(presented.client_id)
-        reason = self._reason_to_refuse(presented, client)
+        reason = await self._reason_to_refuse(presented, client, request.scope["path"])
         if client is not None and reason is None:
             note_client(request.scope, client)
             acts(Actor.client(client.id))
             return client
         # Only failures are counted: a stranger who fails on purpose cannot lock a client out,
-        # and no secret can be guessed in any number of attempts.
+        # and no secret or signature can be guessed in any number of attempts.
         if presented.method != "none":
             await self._count(presented, request, client)
         basic = presented.method == "client_secret_basic"
@@ -87,19 +92,30 @@ class ClientAuthentication:
                 )
             )
 
-    def _reason_to_refuse(self, presented: Presented, client: Client | None) -> str | None:
+    async def _reason_to_refuse(
+        self, presented: Presented, client: Client | None, path: str
+    ) -> str | None:
         if client is not None and _needs_no_proof(client, presented):
             return None
+        # Proofs are checked whatever else is wrong: the time of a refusal tells nothing.
+        wrong = _wrong_client(presented, client)
+        if presented.assertion is not None:
+            known = client if wrong is None else None
+            reason = await self.assertions.reason_to_refuse(presented.assertion, known, path)
+            return wrong or reason
         active = client.secrets if client else ()
-        # Compared first, whatever else is wrong: the time of a refusal tells nothing.
         matches = secrets.matches(presented.secret, active, self.clock.now())
-        if client is None:
-            return "unknown"
-        if not client.is_active:
-            return "disabled"
-        if client.auth_method != presented.method:
-            return f"registered for {client.auth_method}, not {presented.method}"
-        return None if matches else "wrong secret"
+        return wrong or (None if matches else "wrong secret")
+
+
+def _wrong_client(presented: Presented, client: Client | None) -> str | None:
+    if client is None:
+        return "unknown"
+    if not client.is_active:
+        return "disabled"
+    if client.auth_method != presented.method:
+        return f"registered for {client.auth_method}, not {presented.method}"
+    return None
 
 
 def _needs_no_proof(client: Client, presented: Presented) -> bool:
@@ -114,7 +130,8 @@ def _presented(authorization: list[str], form: Mapping[str, str]) -> Presented:
     if len(authorization) + (secret is not None) + assertion > 1:
         raise InvalidRequest("client: more than one authentication method")
     if assertion:
-        raise InvalidClient("client: assertions are not accepted")
+        named, signed = client_assertion.read(form)
+        return Presented("private_key_jwt", named, assertion=signed)
     if authorization:
         presented = _basic(authorization[0])
         if client_id not in {None, presented.client_id}:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keyturn import paths
-from keyturn.crypto import opaque, pkce
+from keyturn.crypto import client_jws, opaque, pkce
 from keyturn.crypto.jose import ALGORITHM, PSS_ALGORITHM
 from keyturn.oauth.authorize.checks import PROMPTS
 from keyturn.oauth.authorize.decision import REACHABLE
@@ -28,7 +28,7 @@ CLAIMS = (
 LOCALES = ("en", "de")
 DISPLAYS = ("page",)
 """Every `display` is answered, and by this one."""
-CONFIDENTIAL = ("client_secret_basic", "client_secret_post")
+CONFIDENTIAL = ("client_secret_basic", "client_secret_post", "private_key_jwt")
 ANY_CLIENT = ("none", *CONFIDENTIAL)
 
 
@@ -86,6 +86,9 @@ def describe(issuer: str) -> dict[str, Any]:
         "token_endpoint_auth_methods_supported": list(ANY_CLIENT),
         "revocation_endpoint_auth_methods_supported": list(ANY_CLIENT),
         "introspection_endpoint_auth_methods_supported": list(CONFIDENTIAL),
+        "token_endpoint_auth_signing_alg_values_supported": list(client_jws.ALGORITHMS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(client_jws.ALGORITHMS),
+        "introspection_endpoint_auth_signing_alg_values_supported": list(client_jws.ALGORITHMS),
     }
 
 

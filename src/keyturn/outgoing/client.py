@@ -61,6 +61,8 @@ class Answer:
     body: bytes = field(repr=False)
     is_whole: bool
     """Whether that is all of the body."""
+    content_type: str = ""
+    """In lower case, without parameters; empty when there is none, or more than one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +137,7 @@ class Outgoing:
             ) as response,
         ):
             body, is_whole = await _beginning(response, most)
-            return Answer(response.status, body, is_whole)
+            return Answer(response.status, body, is_whole, _content_type(response))
 
 
 class _Checked(AsyncNetworkBackend):
@@ -173,6 +175,13 @@ async def _beginning(response: httpcore2.Response, most: int) -> tuple[bytes, bo
             if len(body) > most:
                 return body[:most], False
     return body, True
+
+
+def _content_type(response: httpcore2.Response) -> str:
+    named = [value for name, value in response.headers if name.lower() == b"content-type"]
+    if len(named) != 1:
+        return ""
+    return named[0].decode("ascii", "replace").partition(";")[0].strip().lower()
 
 
 def trusting(ca_file: Path | None) -> ssl.SSLContext:

@@ -77,6 +77,7 @@ PURGED = (
     "signing_keys",
 )
 AUDIT_LOSSES = ("queue_full", "refused", "shutdown", "stdout")
+KEY_READ_RESULTS = ("ok", "failed", "blocked", "unusable", "busy")
 LOGOUT_RESULTS = ("delivered", "refused", "failed", "blocked", "given_up")
 SIGN_IN_RESULTS = ("ok", "bad_credentials", "throttled", "error")
 CACHE_RESULTS = ("hit", "miss", "untrusted", "error")

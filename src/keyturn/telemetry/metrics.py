@@ -14,6 +14,7 @@ from keyturn.telemetry.labels import (
     AUTHORIZATION_RESULTS,
     CACHE_RESULTS,
     GRANTS,
+    KEY_READ_RESULTS,
     LOGOUT_RESULTS,
     PURGED,
     REFRESH_RESULTS,
@@ -51,6 +52,7 @@ class Metrics:
         self._http()
         self._tokens()
         self._revocation()
+        self._clients()
         self._logouts()
         self._people()
         self._machinery()
@@ -137,6 +139,14 @@ class Metrics:
             "Time of one RS256 signature.",
             buckets=FAST_BUCKETS,
             registry=registry,
+        )
+
+    def _clients(self) -> None:
+        self.client_key_reads = self._counted(
+            "keyturn_client_key_reads",
+            "Attempts to read the keys a client publishes.",
+            "result",
+            KEY_READ_RESULTS,
         )
 
     def _logouts(self) -> None:

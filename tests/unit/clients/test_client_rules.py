@@ -6,6 +6,7 @@ from keyturn.clients.definition import ClientDefinition
 from keyturn.clients.rules import Limits, complete
 from keyturn.errors import InvalidClientMetadata
 from keyturn.outgoing.policy import Policy
+from support.assertions import Signer
 
 LIMITS = Limits("https://id.example")
 PUBLIC = {
@@ -30,6 +31,23 @@ def problems(limits=LIMITS, **raw):
     with pytest.raises(InvalidClientMetadata) as caught:
         completed(limits, **raw)
     return [problem.path for problem in caught.value.problems]
+
+
+KEYS = {"keys": [Signer.of("https://id.example").jwk]}
+AT = "https://job.example/jwks.json"
+
+
+def test_a_client_that_signs_has_keys_here_or_at_its_address():
+    signing = {**MACHINE, "auth_method": "private_key_jwt"}
+    assert completed(**signing, jwks=KEYS).jwks == KEYS
+    assert completed(**signing, jwks_uri=AT).jwks_uri == AT
+    assert problems(**signing) == ["jwks"]
+    assert problems(**signing, jwks=KEYS, jwks_uri=AT) == ["jwks"]
+    assert problems(**{**PUBLIC, "auth_method": "private_key_jwt", "jwks": KEYS}) == ["auth_method"]
+    assert completed(**PUBLIC, jwks=KEYS).jwks == KEYS
+    inside = "https://127.1/jwks.json"
+    assert problems(**signing, jwks_uri=inside) == ["jwks_uri"]
+    assert problems(**MACHINE, jwks_uri=inside) == ["jwks_uri"]
 
 
 CODE = {"grant_types": ["authorization_code"], "redirect_uris": ["https://app.example/cb"]}
