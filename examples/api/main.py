@@ -65,6 +65,9 @@ def check(token: str) -> dict[str, object]:
     decoded = jwt.decode(token, keys.known, algorithms=["RS256"])
     if decoded.header.get("typ") != "at+jwt":
         raise ValueError("not an access token")
+    if "cnf" in decoded.claims:
+        # Bound to a key (RFC 9449): without a check of the proof it would be good for a thief, too.
+        raise ValueError("bound to a key, whose proof this example does not check")
     CLAIMS.validate(decoded.claims)
     return dict(decoded.claims)
 

@@ -29,11 +29,13 @@ from keyturn.sessions.refresh_token import RefreshTokenCodec
 from keyturn.sessions.rotation import Rotation
 from keyturn.sessions.start import Starter
 from keyturn.sessions.step_up import StepUps
+from keyturn.sessions.unproven import Unproven
 from keyturn.settings import Settings
 from keyturn.telemetry.audit import Audit
 from keyturn.telemetry.metrics import Metrics
 from keyturn.telemetry.vitals import Vitals
 from keyturn.tokens.access_token import AccessTokens
+from keyturn.tokens.dpop_nonce import Nonces
 from keyturn.tokens.id_token import IdTokens
 from keyturn.tokens.logout_token import LogoutTokens
 from keyturn.tokens.verify import AccessTokenVerifier
@@ -44,6 +46,8 @@ from keyturn.users.passwords import Passwords
 from keyturn.users.throttle import Throttle
 from keyturn.web.browser import BrowserCookies, Csrf
 from keyturn.web.client_ip import ClientAddress
+from keyturn.web.dpop import Dpop
+from keyturn.web.presented_token import PresentedTokens
 
 log = structlog.get_logger("keyturn.app")
 
@@ -185,6 +189,17 @@ class Parts:
         return Replays(self.database)
 
     @property
+    def dpop(self) -> Dpop:
+        """What checks proofs of possession."""
+        nonces = Nonces(self.secrets, self.clock) if self.settings.dpop.require_nonce else None
+        return Dpop(self.replays, self.clock, self.settings.issuer, nonces)
+
+    @property
+    def presented_tokens(self) -> PresentedTokens:
+        """What checks the access tokens of requests to us."""
+        return PresentedTokens(self.verifier, self.registry, self.dpop)
+
+    @property
     def consents(self) -> Consents:
         """What people have allowed applications."""
         return Consents(self.database, self.ending, self.audit)
@@ -198,6 +213,7 @@ class Parts:
             codec=self.codec,
             revocations=self.revocations,
             step_ups=self.step_ups,
+            unproven=Unproven(self.replays, self.audit),
             audit=self.audit,
             metrics=self.metrics,
             clock=self.clock,

@@ -72,7 +72,8 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
         RefreshTokenGrant(parts.rotation, parts.access_tokens, parts.id_tokens),
         ClientCredentialsGrant(parts.access_tokens, parts.clock),
     )
-    token = Token(forms, authentication, {one.name: one for one in grants}, parts.metrics)
+    by_name = {one.name: one for one in grants}
+    token = Token(forms, authentication, parts.dpop, by_name, parts.metrics)
     introspection = Introspection(
         forms, authentication, parts.registry, parts.verifier, parts.metrics, parts.audit
     )
@@ -111,8 +112,8 @@ def session_routes(parts: Parts) -> Sequence[Route]:
     cookies = SessionCookies(
         settings.issuer, settings.session_api.cookie_path, secure=not settings.is_loopback
     )
-    transport = Transport(parts.registry, cookies, rotation)
-    bearer = Bearer(parts.verifier, parts.registry, settings.issuer)
+    transport = Transport(parts.registry, cookies, rotation, parts.dpop)
+    bearer = Bearer(parts.presented_tokens, settings.issuer)
     active, authenticator = ActiveSessions(parts.database), parts.authenticator
     refresh = Refresh(bodies, transport, rotation, signing)
     login = Login(
@@ -157,7 +158,7 @@ def browser_routes(parts: Parts, answers: Answers) -> Sequence[Route]:
         step_up_max_age=timedelta(seconds=settings.sessions.step_up_max_age),
     )
     authorize = Authorize(forms, parts.registry, parts.requests, course, _subject_of(parts))
-    userinfo = Userinfo(parts.verifier, parts.registry, parts.accounts, settings.issuer)
+    userinfo = Userinfo(parts.presented_tokens, parts.accounts, settings.issuer)
     leave = EndSession(
         forms=forms,
         registry=parts.registry,

@@ -4,12 +4,13 @@ import re
 
 import pytest
 
-from keyturn import authorization_errors, errors, request_errors
+from keyturn import authorization_errors, dpop_errors, errors, request_errors
 from support.tree import differences, spans, table, text
 
 REFUSALS = [
     one
-    for one in {**vars(errors), **vars(authorization_errors), **vars(request_errors)}.values()
+    for module in (errors, authorization_errors, dpop_errors, request_errors)
+    for one in vars(module).values()
     if isinstance(one, type) and issubclass(one, errors.Refusal)
 ]
 ALLOWED = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")

@@ -64,7 +64,7 @@ NOT_OURS = (
     "*",
     "",
 )
-EXPOSED = "WWW-Authenticate, Retry-After, Date"
+EXPOSED = "WWW-Authenticate, DPoP-Nonce, Retry-After, Date"
 NOT_LISTED = (403, "origin_not_allowed", "origin: not one of this client's")
 NO_HEADER = (403, "origin_not_allowed", "cookie: without X-Keyturn-Client")
 NO_ORIGIN = (

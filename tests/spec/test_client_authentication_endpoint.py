@@ -346,7 +346,7 @@ async def test_CA_7_a_disabled_app_is_refused_everywhere_and_comes_back(api):
     ):
         assert await is_refused(api, answer, refused, 'Bearer realm="keyturn"')
     answer = await api.get("/auth/me", headers=device.bearer)
-    detail = "bearer: of a client that has no session API"
+    detail = "token: of a client that is disabled"
     assert await api.refusal(answer) == (401, "invalid_token", detail)
     assert await api.goes_inactive(device.access_token)
     await api.clients.enable(client_id)

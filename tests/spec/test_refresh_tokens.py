@@ -393,7 +393,7 @@ async def test_RT_8_the_session_must_be_there(api, device):
 
 
 async def test_a_session_bound_to_a_key_needs_a_proof_at_every_door(api, device):
-    """Proofs come with their issue; until then nobody has one, and nothing is decided or changed."""
+    """Without one nothing is decided or changed."""
     current = await api.rotated(device)
     await api.age(current)
     await api.set(device, "dpop_jkt = 'thumbprint'")

@@ -315,10 +315,10 @@ async def test_me_refuses_everything_but_a_token_for_us(api, person, device):
     foreign = await api.seed("backend", person, audiences=(AUDIENCE, api.issuer))
     protocol = (await api.refresh(foreign)).json()["access_token"]
     for headers, detail in (
-        ({}, "bearer: none, or more than one"),
-        ({"authorization": "Basic x"}, "bearer: none, or more than one"),
-        ({"authorization": "Bearer"}, "bearer: none, or more than one"),
-        ([*device.bearer.items(), *device.bearer.items()], "bearer: none, or more than one"),
+        ({}, "token: none, or more than one"),
+        ({"authorization": "Basic x"}, "token: none, or more than one"),
+        ({"authorization": "Bearer"}, "token: none, or more than one"),
+        ([*device.bearer.items(), *device.bearer.items()], "token: none, or more than one"),
         ({"authorization": f"Bearer {elsewhere}"}, "aud: not for this audience"),
         ({"authorization": f"Bearer {machine}"}, "aud: not for this audience"),
         ({"authorization": f"Bearer {protocol}"}, "bearer: of a client that has no session API"),

@@ -15,6 +15,7 @@ from keyturn.routes import public_routes
 from support.api import PASSWORD, claims_of
 from support.browserless import SPA, VERIFIER, Browserless, forms_of, told
 from support.forging import unb64
+from support.possession import Holder
 
 WRONG_ADDRESS = "code: the redirect URI is not that of the request"
 
@@ -38,6 +39,7 @@ async def things(api, spa):
         "refresh token": given["refresh_token"],
         "machine's token": machine.json()["access_token"],
         "logout token": logout_token,
+        "DPoP proof": Holder.of().proof("POST", api.issuer + paths.TOKEN),
         "code": told(await browser.authorize(spa))["code"],
         "handle of a request": form.fields["request"],
         "token of a form": form.fields["csrf"],
@@ -224,3 +226,4 @@ async def test_JW_2_every_kind_of_jwt_has_a_type_of_its_own(things):
     assert b'"typ":"at+jwt"' in types(held["access token"])
     assert b'"typ":"JWT"' in types(held["ID token"])
     assert b'"typ":"logout+jwt"' in types(held["logout token"])
+    assert b'"typ": "dpop+jwt"' in types(held["DPoP proof"])

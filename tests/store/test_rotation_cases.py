@@ -244,6 +244,8 @@ async def test_2_a_bound_session_gives_no_verdict_without_a_proof_by_its_key(hom
                 await home.use(home.token(generation), dpop_jkt=jkt)
     assert await home.is_live()
     assert home.here.counted()["refused"] == 8
+    events = [one.event.type for one in home.here.audit.take(100)]
+    assert events.count("dpop_refused") == 1, "a thief's trace, once a session"
 
 
 async def test_2_a_bound_session_rotates_with_a_proof_and_replays_the_parent_at_any_time(

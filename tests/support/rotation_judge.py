@@ -38,9 +38,18 @@ class Judge(Actor):
         self._compare(ask, answered, expected)
         self._check_statements(expected, replica.watch.statements, before)
         events = [one.event.type for one in replica.audit.take(10)]
-        assert events == ["refresh_reuse"] * (expected.outcome == "reuse")
+        self._check_events(events, expected)
         self._hold_to_the_invariants(ask, answered, before)
         return expected
+
+    def _check_events(self, events: list[str], expected: Verdict) -> None:
+        """Reuse is told each time, a missing key once a session."""
+        unproven = events.count("dpop_refused")
+        assert unproven <= (expected.error == "invalid_dpop_proof")
+        self.world.unproven += unproven
+        assert self.world.unproven <= 1
+        others = [one for one in events if one != "dpop_refused"]
+        assert others == ["refresh_reuse"] * (expected.outcome == "reuse")
 
     def _compare(self, ask: Ask, answered: Refreshed | Refusal, expected: Verdict) -> None:
         if isinstance(answered, Refusal):

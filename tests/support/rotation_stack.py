@@ -22,6 +22,7 @@ from keyturn.clock import Clock, FixedClock
 from keyturn.crypto.secrets import MasterSecrets
 from keyturn.db.pool import Database, Row, Statements
 from keyturn.db.queries import Query
+from keyturn.replays.replays import Replays
 from keyturn.revocation.cache import RevocationCache
 from keyturn.revocation.revocations import Revocations
 from keyturn.sessions.end import Ending
@@ -31,6 +32,7 @@ from keyturn.sessions.refresh_token import RefreshTokenCodec
 from keyturn.sessions.rotation import Rotation
 from keyturn.sessions.start import SessionRequest, Starter
 from keyturn.sessions.step_up import StepUps
+from keyturn.sessions.unproven import Unproven
 from keyturn.settings import PostgresSettings, RedisSettings, RevocationSettings
 from keyturn.telemetry.audit import Audit
 from keyturn.telemetry.metrics import Metrics
@@ -169,6 +171,7 @@ class Replica:
             codec=codec,
             revocations=revocations,
             step_ups=step_ups,
+            unproven=Unproven(Replays(database), audit),
             audit=audit,
             metrics=metrics,
             clock=clock,

@@ -60,6 +60,8 @@ class World:
     client_changes: dict[str, Any] = field(default_factory=dict)
     posthumous: int = 0
     """Uses since the session was over."""
+    unproven: int = 0
+    """How often operators were told of a token without its key."""
 
     @property
     def session_id(self) -> UUID:

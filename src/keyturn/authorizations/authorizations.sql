@@ -46,14 +46,15 @@ delete from authorization_requests
 -- Keep a code, and everything it is bound to.
 insert into authorization_codes
        (code_hash, client_id, redirect_uri, code_challenge, nonce, user_id, login_id, scopes,
-        audiences, id_token_claims, auth_time, amr, remembered, device, ip, expires_at, proven)
+        audiences, id_token_claims, auth_time, amr, remembered, device, ip, expires_at, proven,
+        dpop_jkt)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-        now() + $16::interval, $17);
+        now() + $16::interval, $17, $18);
 
 -- name: read_code
 -- What a code is bound to, whether or not its time is over.
 select client_id, redirect_uri, code_challenge, nonce, user_id, login_id, scopes, audiences,
-       id_token_claims, auth_time, amr, proven, remembered, device, host(ip) as ip
+       id_token_claims, auth_time, amr, proven, remembered, device, host(ip) as ip, dpop_jkt
   from authorization_codes
  where code_hash = $1;
 

@@ -11,7 +11,6 @@ from datetime import timedelta
 
 from keyturn.authorizations import requests
 from keyturn.authorizations.model import CodeGrant, Redeemed, Redemption, StoredCode
-from keyturn.clients.model import Client
 from keyturn.crypto import opaque
 from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import load_queries
@@ -78,7 +77,7 @@ class Codes:
         `InvalidTarget` before anything is used up, `Unavailable`.
         """
         stored = await self._bound(redemption)
-        request = await self._session_request(redemption.client, stored)
+        request = await self._session_request(redemption, stored)
         try:
             begun = await self._consume(redemption.code, request)
         except InvalidCredentials as refusal:
@@ -122,7 +121,8 @@ class Codes:
                 )
             )
 
-    async def _session_request(self, client: Client, stored: StoredCode) -> SessionRequest:
+    async def _session_request(self, redemption: Redemption, stored: StoredCode) -> SessionRequest:
+        client = redemption.client
         try:
             user = await self.accounts.get(stored.user_id)
         except NotFound:
@@ -144,6 +144,7 @@ class Codes:
             login_id=stored.login_id,
             offline=offline,
             proven=stored.proven,
+            dpop_jkt=redemption.session_jkt,
         )
 
     async def _consume(self, code: str, request: SessionRequest) -> Begun | None:
@@ -196,6 +197,7 @@ async def _keep(statements: Statements, code: str, grant: CodeGrant) -> None:
         grant.ip,
         LIFETIME,
         grant.proven,
+        request.dpop_jkt,
     )
 
 

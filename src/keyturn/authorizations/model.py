@@ -34,6 +34,8 @@ class AuthorizationRequest:
     hinted_subject: str | None = None
     """The `sub` of a genuine `id_token_hint`."""
     id_token_claims: tuple[str, ...] = ()
+    dpop_jkt: str | None = None
+    """The key that whoever redeems the code must prove (RFC 9449 section 10)."""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data without what is as usual; sets come in alphabetical order."""
@@ -98,6 +100,13 @@ class Redemption:
     code_verifier: str | None = field(repr=False)
     audiences: tuple[str, ...] | None = None
     """The resources it wants a token for; None: all that were granted (RFC 8707 section 2.2)."""
+    dpop_jkt: str | None = None
+    """The key of the proof that came along."""
+
+    @property
+    def session_jkt(self) -> str | None:
+        """The key the session is bound to: a public client's (RFC 9449 section 5)."""
+        return self.dpop_jkt if self.client.is_public else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +137,7 @@ class StoredCode:
     remembered: bool
     device: str | None
     ip: str | None
+    dpop_jkt: str | None
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
@@ -148,6 +158,7 @@ class StoredCode:
             remembered=row["remembered"],
             device=row["device"],
             ip=row["ip"],
+            dpop_jkt=row["dpop_jkt"],
         )
 
     def refuses(self, redemption: Redemption) -> str | None:
@@ -158,4 +169,6 @@ class StoredCode:
             return "the redirect URI is not that of the request"
         if not pkce.proves(redemption.code_verifier, self.code_challenge):
             return "the verifier is not that of the challenge"
+        if self.dpop_jkt not in {None, redemption.dpop_jkt}:
+            return "no proof by the key of the request"
         return None

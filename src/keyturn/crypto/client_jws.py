@@ -28,11 +28,21 @@ FAPI_ALGORITHMS: Final = ("ES256", "Ed25519", "EdDSA", "PS256")
 
 MOST_KEYS: Final = 20
 _RSA_BITS: Final = range(jose.KEY_BITS, 8192 + 1)
+_LARGEST_EXPONENT: Final = 2**32
+"""A large one costs us a hundred times what it cost whoever sent the key."""
 _CURVES: Final = MappingProxyType(
     {"P-256": frozenset({"ES256"}), "Ed25519": frozenset({"Ed25519", "EdDSA"})}
 )
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_REGISTRY: Final = jws.JWSRegistry(algorithms=list(ALGORITHMS))
+
+
+class _Registry(jws.JWSRegistry):
+    """The size is ours to bound, before: a header with an RSA key in it is longer than usual."""
+
+    max_header_length = max_payload_length = max_signature_length = jose.MAX_JWS
+
+
+_REGISTRY: Final = _Registry(algorithms=list(ALGORITHMS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +81,7 @@ def key_of(jwk: Mapping[str, Any]) -> ClientKey:
         raise ValueError("`kid` is text")
     key, algorithms = _imported(jwk)
     named = jwk.get("alg")
-    if named is not None and named not in algorithms:
+    if named is not None and (not isinstance(named, str) or named not in algorithms):
         raise ValueError(f"`alg` does not fit the key: one of {', '.join(sorted(algorithms))}")
     chosen = algorithms if named is None else frozenset({named})
     return ClientKey(kid, key.thumbprint(), chosen, key)
@@ -158,6 +168,8 @@ def _imported(jwk: Mapping[str, Any]) -> tuple[Key, frozenset[str]]:
             rsa = RSAKey.import_key({name: jwk[name] for name in ("kty", "n", "e")})
             if rsa.public_key.key_size not in _RSA_BITS:
                 raise ValueError("an RSA key of 2048 to 8192 bits")
+            if rsa.public_key.public_numbers().e > _LARGEST_EXPONENT:
+                raise ValueError("an RSA key with a small exponent, as 65537")
             return rsa, frozenset({"PS256", "RS256"})
         curve = jwk.get("crv")
         if kind == "EC" and curve == "P-256":

@@ -4,6 +4,7 @@ Opaque values are high-entropy, so SHA-256 is the right one-way function for sto
 passwords are not, and have `users.passwords`.
 """
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -52,6 +53,11 @@ def session_id_floor(at: datetime) -> uuid.UUID:
 def sha256(data: bytes) -> bytes:
     """Return the SHA-256 digest of `data`, 32 bytes."""
     return hashlib.sha256(data).digest()
+
+
+def base64url(data: bytes) -> str:
+    """Return `data` as base64url text without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
 def equal(left: bytes, right: bytes) -> bool:

@@ -21,6 +21,7 @@ CSRF = "keyturn csrf v1"
 REQUESTS = "keyturn authorization requests v1"
 CURSORS = "keyturn cursors v1"
 CREATIONS = "keyturn creations v1"
+DPOP_NONCE = "keyturn dpop nonce v1"
 
 KEY_SIZE = 32
 

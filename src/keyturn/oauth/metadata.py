@@ -89,6 +89,7 @@ def describe(issuer: str) -> dict[str, Any]:
         "token_endpoint_auth_signing_alg_values_supported": list(client_jws.ALGORITHMS),
         "revocation_endpoint_auth_signing_alg_values_supported": list(client_jws.ALGORITHMS),
         "introspection_endpoint_auth_signing_alg_values_supported": list(client_jws.ALGORITHMS),
+        "dpop_signing_alg_values_supported": list(client_jws.ALGORITHMS),
     }
 
 

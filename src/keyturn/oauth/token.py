@@ -1,7 +1,7 @@
 """POST /oauth2/token (RFC 6749 section 3.2): the phases every grant shares.
 
-Parse, authenticate the client, pick the grant, let the grant answer, respond. A grant adds what
-is its own and cannot leave out a common check.
+Parse, authenticate the client, pick the grant, check the proof of possession (RFC 9449), let the
+grant answer, respond. A grant adds what is its own and cannot leave out a common check.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from keyturn.clients.model import Client
-from keyturn.errors import InvalidRequest, Refusal, UnauthorizedClient, UnsupportedGrantType
+from keyturn.errors import (
+    InvalidRequest,
+    Refusal,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+)
 from keyturn.oauth.client_authentication import ClientAuthentication
 from keyturn.oauth.grants.base import Grant, TokenAnswer, TokenRequest
 from keyturn.telemetry.metrics import Metrics
+from keyturn.web.dpop import Dpop
 from keyturn.web.forms import Forms
 from keyturn.web.responses import json_bytes
 
@@ -25,6 +31,7 @@ class Token:
 
     forms: Forms
     authentication: ClientAuthentication
+    dpop: Dpop
     grants: Mapping[str, Grant]
     metrics: Metrics
 
@@ -39,7 +46,8 @@ class Token:
             name = form.get("grant_type") or ""
             client = await self.authentication.authenticate(request, form)
             grant = self._grant(name, client)
-            response = _respond(await grant.answer(TokenRequest(client, form)))
+            jkt = await self.dpop.demanded(request, client)
+            response = _respond(await grant.answer(TokenRequest(client, form, jkt)))
         except ClientDisconnect:
             raise  # nobody is there to be answered
         except Exception as failure:

@@ -11,12 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keyturn.authorization_errors import InsufficientScope
-from keyturn.clients.registry import Registry
-from keyturn.errors import InvalidToken
 from keyturn.tokens.claims import OPENID, shown
-from keyturn.tokens.verify import AccessTokenVerifier, VerifiedToken
 from keyturn.users.accounts import Accounts
-from keyturn.web.request_notes import note_client
+from keyturn.web.presented_token import PresentedTokens
 from keyturn.web.responses import json_bytes
 
 
@@ -24,29 +21,15 @@ from keyturn.web.responses import json_bytes
 class Userinfo:
     """The userinfo endpoint."""
 
-    verifier: AccessTokenVerifier
-    registry: Registry
+    presented: PresentedTokens
     accounts: Accounts
     issuer: str
 
     async def get(self, request: Request) -> Response:
         """Answer the claims, or 401 `invalid_token`, 403 `insufficient_scope`, 503."""
-        token = await self._bearer(request)
+        token = (await self.presented.check(request, self.issuer)).token
         scopes = frozenset(str(token.claims.get("scope", "")).split())
         if token.sid is None or OPENID not in scopes:
             raise InsufficientScope("scope: no openid", scope=OPENID)
         user = await self.accounts.active(UUID(token.sub))
         return json_bytes({"sub": token.sub, **user.claims(shown(scopes))})
-
-    async def _bearer(self, request: Request) -> VerifiedToken:
-        values = request.headers.getlist("authorization")
-        scheme, _, value = (values[0] if len(values) == 1 else "").partition(" ")
-        # Only the header: a token in a form or a URL ends up in logs and in browser histories.
-        if scheme.lower() != "bearer" or not value:
-            raise InvalidToken("bearer: none, or more than one")
-        token = await self.verifier.verify(value, self.issuer)
-        client = await self.registry.get(token.client_id)
-        if client is None:
-            raise InvalidToken("bearer: of a client that is disabled")
-        note_client(request.scope, client)
-        return token

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keyturn.clients.model import Client
-from keyturn.errors import InvalidGrant
+from keyturn.errors import InvalidDpopProof, InvalidGrant
 from keyturn.session_api.messages import LoginAnswer, LoginBody, UserAnswer
 from keyturn.session_api.transport import Transport
 from keyturn.sessions.lifetimes import choose
@@ -38,6 +38,8 @@ class _SignIn:
     """Whether the new one travels in a cookie."""
     device: str | None
     ip: str
+    dpop_jkt: str | None
+    """The key that the session will be bound to (RFC 9449); None: to none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,13 @@ class Login:
     issuer: str
 
     async def post(self, request: Request) -> Response:
-        """Answer 200 with tokens, or 401 `invalid_credentials`, 429, 503."""
+        """Answer 200 with tokens, or 401 `invalid_credentials`, 400, 429, 503."""
         asked = await self._read(request)
         self.access_tokens.require_key()
         person = await self.authenticator.authenticate(
             asked.body.email, asked.body.password, asked.ip
         )
-        replaces = await self._live_session(asked.client, asked.cookie)
+        replaces = await self._live_session(asked)
         started = await self.starter.start(self._session_request(asked, person, replaces))
         return self._answer(asked, person, started)
 
@@ -81,6 +83,7 @@ class Login:
             by_cookie=by_cookie,
             device=device_of(request),
             ip=self.address.of(request),
+            dpop_jkt=await self.transport.dpop.demanded(request, client),
         )
 
     def _session_request(
@@ -98,15 +101,20 @@ class Login:
             device=asked.device,
             ip=asked.ip,
             replaces=replaces,
+            dpop_jkt=asked.dpop_jkt,
         )
 
-    async def _live_session(self, client: Client, cookie: str | None) -> UUID | None:
-        """Return the session of a live cookie: this browser signs in anew, that one ends."""
-        if cookie is None:
+    async def _live_session(self, asked: _SignIn) -> UUID | None:
+        """Return the session of a live cookie: this browser signs in anew, that one ends.
+
+        One that is bound to a key which is not here any more goes on until it expires.
+        """
+        if asked.cookie is None:
             return None
+        recognise = self.transport.rotation.recognise
         try:
-            return (await self.transport.rotation.recognise(client, cookie)).id
-        except InvalidGrant:
+            return (await recognise(asked.client, asked.cookie, asked.dpop_jkt)).id
+        except (InvalidGrant, InvalidDpopProof):
             return None
 
     def _answer(self, asked: _SignIn, person: Authenticated, started: Started) -> Response:
@@ -116,6 +124,7 @@ class Login:
         )
         answer = LoginAnswer(
             access_token=access.value,
+            token_type=access.token_type,
             expires_in=access.expires_in,
             session_id=session.id,
             refresh_token=None if asked.by_cookie else started.refresh_token,

@@ -22,14 +22,18 @@ class Logout:
     ending: Ending
 
     async def post(self, request: Request) -> Response:
-        """Answer 204, also when the session was gone already; 503 when that cannot be known."""
+        """Answer 204, also when the session was gone already; 503 when that cannot be known.
+
+        A session bound to a key needs its proof here, too, else 400.
+        """
         body = await self.bodies.read(request, CredentialBody)
         response = empty_answer()
         try:
             credential = await self.transport.credential(request, body.refresh_token)
         except SessionGone:
             return response
-        await self.ending.by_refresh_token(credential.client, credential.token)
+        client, token = credential.client, credential.token
+        await self.ending.by_credential(client, token, credential.dpop_jkt)
         if credential.by_cookie:
             self.transport.cookies.clear(response, credential.client.id)
         return response

@@ -84,7 +84,7 @@ class AccessAnswer(Answer):
     """A fresh access token; `expires_in` in seconds."""
 
     access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the token type
+    token_type: Literal["Bearer", "DPoP"]
     expires_in: int
     session_id: UUID
 

@@ -12,13 +12,18 @@ from keyturn.web.openapi import Schemas
 Security = tuple[Mapping[str, list[str]], ...]
 
 OPEN: Security = ()
-BEARER: Security = ({"bearer": []},)
+BEARER: Security = ({"bearer": []}, {"dpop": []})
 BEARER_OR_COOKIE: Security = (*BEARER, {"cookie": []})
 CREDENTIAL: Security = ({"cookie": []}, {})
 """A session credential: the cookie, or nothing but `refreshToken` in the body."""
 
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "dpop": {
+        "type": "http",
+        "scheme": "dpop",
+        "description": "For an access token that is bound to a key: RFC 9449 section 7.1.",
+    },
     "cookie": {
         "type": "apiKey",
         "in": "cookie",
@@ -90,11 +95,17 @@ def _operation(step: Operation, schemas: Schemas) -> dict[str, Any]:
         "description": "The client's id; required with cookies, or where there are several.",
         "schema": {"type": "string"},
     }
+    proof = {
+        "name": "DPoP",
+        "in": "header",
+        "description": "A proof by the key that the session is, or will be, bound to (RFC 9449).",
+        "schema": {"type": "string"},
+    }
     described: dict[str, Any] = {
         "summary": step.summary,
         "operationId": step.name,
         "security": step.security,
-        "parameters": [client, *_path_parameters(step.path)],
+        "parameters": [client, proof, *_path_parameters(step.path)],
         "responses": {
             "200" if step.answer else "204": schemas.answer("Done", step.answer),
             **{str(one): schemas.answer("Refused", messages.ErrorAnswer) for one in step.refusals},

@@ -40,11 +40,15 @@ class Reauthenticate:
         except InvalidGrant as refusal:
             raise SessionGone(refusal.detail) from None
         client = credential.client
+        scopes, audiences = self.transport.rotation.still_granted(client, session)
         access = self.access_tokens.for_session(
-            session, client, *self.transport.rotation.still_granted(client, session)
+            session, client, scopes, audiences, credential.dpop_jkt
         )
         return json_answer(
             AccessAnswer(
-                access_token=access.value, expires_in=access.expires_in, session_id=session.id
+                access_token=access.value,
+                token_type=access.token_type,
+                expires_in=access.expires_in,
+                session_id=session.id,
             )
         )

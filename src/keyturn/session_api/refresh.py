@@ -24,22 +24,28 @@ class Refresh:
     access_tokens: AccessTokens
 
     async def post(self, request: Request) -> Response:
-        """Answer 200 with tokens, 401 `invalid_grant`, or 503; a failure clears no cookie."""
+        """Answer 200 with tokens, 401 `invalid_grant`, or 503; a failure clears no cookie.
+
+        A session bound to a key is answered 400 without a proof by that key.
+        """
         body = await self.bodies.read(request, CredentialBody)
         credential = await self.transport.credential(request, body.refresh_token)
         client = credential.client
         self.access_tokens.require_key()
         try:
-            refreshed = await self.rotation.refresh(RefreshRequest(client, credential.token))
+            refreshed = await self.rotation.refresh(
+                RefreshRequest(client, credential.token, dpop_jkt=credential.dpop_jkt)
+            )
         except InvalidGrant as refusal:
             raise SessionGone(refusal.detail) from None
         session = refreshed.session
         access = self.access_tokens.for_session(
-            session, client, refreshed.scopes, refreshed.audiences
+            session, client, refreshed.scopes, refreshed.audiences, credential.dpop_jkt
         )
         response = json_answer(
             RefreshAnswer(
                 access_token=access.value,
+                token_type=access.token_type,
                 expires_in=access.expires_in,
                 session_id=session.id,
                 refresh_token=None if credential.by_cookie else refreshed.refresh_token,

@@ -13,12 +13,18 @@ from starlette.responses import Response
 
 from keyturn.clients.model import Client
 from keyturn.clients.registry import Registry
-from keyturn.errors import InvalidClient, InvalidGrant, InvalidRequest, SessionGone
+from keyturn.errors import (
+    InvalidClient,
+    InvalidGrant,
+    InvalidRequest,
+    SessionGone,
+)
 from keyturn.sessions.model import Session
 from keyturn.sessions.rotation import Rotation
 from keyturn.telemetry.callers import Actor, acts
 from keyturn.web import origin
 from keyturn.web.cookies import SessionCookies
+from keyturn.web.dpop import Dpop
 from keyturn.web.request_notes import note_client
 
 
@@ -29,6 +35,8 @@ class Credential:
     client: Client
     token: str
     by_cookie: bool
+    dpop_jkt: str | None = None
+    """The key that a proof came by (RFC 9449)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,7 @@ class Transport:
     registry: Registry
     cookies: SessionCookies
     rotation: Rotation
+    dpop: Dpop
 
     async def client(self, request: Request) -> Client:
         """Return the client of this request; a request with a foreign `Origin` is refused.
@@ -62,7 +71,8 @@ class Transport:
     async def credential(self, request: Request, from_body: str | None) -> Credential:
         """Return the session credential of this request; two of them are a mistake.
 
-        Raises `SessionGone` when there is none, `OriginRefused` when a cookie came from nowhere.
+        Raises `SessionGone` when there is none, `OriginRefused` when a cookie came from nowhere,
+        and what `Dpop.demanded` raises.
         """
         client = await self.client(request)
         from_cookie = self.cookies.read(request, client.id)
@@ -70,15 +80,21 @@ class Transport:
             raise InvalidRequest("session credential: both in the cookie and in the body")
         if from_cookie is not None:
             origin.require(request.headers, client)
-            return Credential(client, from_cookie, by_cookie=True)
-        if from_body is None:
+        token = from_body if from_cookie is None else from_cookie
+        if token is None:
             raise SessionGone("session credential: none")
-        return Credential(client, from_body, by_cookie=False)
+        jkt = await self.dpop.demanded(request, client)
+        return Credential(client, token, by_cookie=from_cookie is not None, dpop_jkt=jkt)
 
     async def session(self, credential: Credential) -> Session:
-        """Return the live session of a credential; nothing is rotated. Raises `SessionGone`."""
+        """Return the live session of a credential; nothing is rotated.
+
+        Raises `SessionGone`, and `InvalidDpopProof` when it is bound to another key.
+        """
         try:
-            session = await self.rotation.recognise(credential.client, credential.token)
+            session = await self.rotation.recognise(
+                credential.client, credential.token, credential.dpop_jkt
+            )
         except InvalidGrant as refusal:
             raise SessionGone(refusal.detail) from None
         acts(Actor.user(session.user_id))

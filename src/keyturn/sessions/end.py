@@ -17,13 +17,13 @@ from keyturn.clients.model import Client
 from keyturn.crypto.opaque import session_id_floor
 from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import Query, load_queries
-from keyturn.errors import InvalidGrant, Unavailable
+from keyturn.errors import InvalidDpopProof, InvalidGrant, Unavailable
 from keyturn.logouts import queue
 from keyturn.revocation import record
 from keyturn.revocation.revocations import Revocations
 from keyturn.sessions.decision import StoredSession, is_genuine
 from keyturn.sessions.model import Session
-from keyturn.sessions.refresh_token import RefreshTokenCodec
+from keyturn.sessions.refresh_token import RefreshToken, RefreshTokenCodec
 from keyturn.telemetry.audit import Audit, AuditEvent, Detail
 from keyturn.telemetry.callers import Actor, acts_unless_known
 from keyturn.telemetry.metrics import Metrics
@@ -65,8 +65,28 @@ class Ending:
     ) -> Session | None:
         """End the session `text` is any generation of; return it, also when it was over before.
 
-        None when it is nobody's. Raises `Unavailable`.
+        None when it is nobody's. A session bound to a key is no exception: whoever gives a token
+        up, be it one they found, does good. Raises `Unavailable`.
         """
+        found = await self._named_by(client, text)
+        return None if found is None else await self._end_genuine(*found, reason)
+
+    async def by_credential(self, client: Client, text: str, dpop_jkt: str | None) -> None:
+        """Log out: the same, but a session bound to a key is ended by a proof of that key alone.
+
+        Raises `InvalidDpopProof`, `Unavailable`.
+        """
+        found = await self._named_by(client, text)
+        if found is None:
+            return
+        stored, _ = found
+        if not _is_over(stored) and stored.session.dpop_jkt not in {None, dpop_jkt}:
+            raise InvalidDpopProof("session: bound to another key")
+        await self._end_genuine(*found, "logout")
+
+    async def _named_by(
+        self, client: Client, text: str
+    ) -> tuple[StoredSession, RefreshToken] | None:
         try:
             token = self.codec.decode(text, client.id)
         except InvalidGrant:
@@ -74,9 +94,11 @@ class Ending:
         if token.session_id < session_id_floor(self.revocations.clock.now()):
             return None
         row = await self.database.fetch_row(SQL["read"], token.session_id)
-        if row is None:
-            return None
-        stored = StoredSession.from_row(row)
+        return None if row is None else (StoredSession.from_row(row), token)
+
+    async def _end_genuine(
+        self, stored: StoredSession, token: RefreshToken, reason: str
+    ) -> Session | None:
         if _is_over(stored):
             # Following an old token through its generations costs a core 50 ms: not for what is
             # over, where the same token could be sent again and again.

@@ -29,6 +29,7 @@ from keyturn.sessions.decision import Case, Presented, StoredSession, decide
 from keyturn.sessions.model import Outcome, Refreshed, Session
 from keyturn.sessions.refresh_token import RefreshToken, RefreshTokenCodec
 from keyturn.sessions.step_up import StepUps
+from keyturn.sessions.unproven import Unproven
 from keyturn.telemetry.audit import Audit, AuditEvent
 from keyturn.telemetry.metrics import Metrics
 
@@ -74,6 +75,7 @@ class Rotation:
     codec: RefreshTokenCodec
     revocations: Revocations
     step_ups: StepUps
+    unproven: Unproven
     audit: Audit
     metrics: Metrics
     clock: Clock
@@ -198,6 +200,7 @@ class Rotation:
         if stored is None or case in _OVER:
             raise _Refused(_OVER[case], InvalidGrant(f"session: {_OVER[case]}"))
         if case is Case.NOT_PROVEN:
+            await self.unproven.tell(stored.session)
             raise _Refused(Outcome.REFUSED, InvalidDpopProof("session: bound to another key"))
         if case is Case.SUPERSEDED:
             await self._end_for_reuse(stored)

@@ -50,6 +50,7 @@ EventType = Literal[
     "code_reuse",
     "logout_all",
     "refresh_reuse",
+    "dpop_refused",
     "token_revoked",
     "password_changed",
     "user_added",

@@ -23,6 +23,7 @@ TOKEN_RESULTS = (
     "unauthorized_client",
     "unsupported_grant_type",
     "invalid_dpop_proof",
+    "use_dpop_nonce",
     "unsupported_media_type",
     "request_too_large",
     "request_timeout",

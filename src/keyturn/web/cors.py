@@ -29,7 +29,7 @@ from keyturn.web.origin import CLIENT_HEADER, NOBODY
 from keyturn.web.request_notes import notes_of
 from keyturn.web.responses import SESSION_API, render
 
-EXPOSED: Final = b"WWW-Authenticate, Retry-After, Date"
+EXPOSED: Final = b"WWW-Authenticate, DPoP-Nonce, Retry-After, Date"
 PREFLIGHT_SECONDS: Final = "600"
 
 

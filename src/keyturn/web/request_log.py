@@ -67,7 +67,7 @@ class RequestLog:
             await self.app(scope, receive, send)
             return
         notes = self._begin(scope)
-        watch = _Watch(send, notes.request_id)
+        watch = _Watch(send, notes)
         entered, called = enter_request(notes.request_id), enter_call(notes.ip)
         began = self.clock.monotonic()
         self._active += 1
@@ -161,18 +161,21 @@ class RequestLog:
 
 @dataclass(slots=True, eq=False)
 class _Watch:
-    """Sees the answer go by: adds the request's id, keeps the status."""
+    """Sees the answer go by: adds the request's id and a nonce, keeps the status."""
 
     sender: Send
-    request_id: str
+    notes: RequestNotes
     status: int = 0
     complete: bool = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            pair = (b"x-request-id", self.request_id.encode("ascii"))
-            message["headers"] = [*message.get("headers", ()), pair]
+            headers = [*message.get("headers", ())]
+            headers.append((b"x-request-id", self.notes.request_id.encode("ascii")))
+            if self.notes.dpop_nonce is not None:
+                headers.append((b"dpop-nonce", self.notes.dpop_nonce.encode("ascii")))
+            message["headers"] = headers
         elif not message.get("more_body", False):
             self.complete = True
         await self.sender(message)

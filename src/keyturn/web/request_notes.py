@@ -21,6 +21,8 @@ class RequestNotes:
     error: str | None = None
     detail: str | None = None
     client: Client | None = None
+    dpop_nonce: str | None = None
+    """The nonce that the next proof of the caller is to carry; the answer brings it."""
     again: str | None = None
     """Where the page is found that a form stood on, should this be no moment to answer it."""
 

@@ -18,6 +18,8 @@ from starlette.responses import Response
 
 from keyturn import paths
 from keyturn.authorization_errors import InsufficientScope
+from keyturn.crypto.client_jws import ALGORITHMS
+from keyturn.dpop_errors import AT_RESOURCE
 from keyturn.errors import (
     InsufficientUserAuthentication,
     InvalidClient,
@@ -137,7 +139,7 @@ def render(request: Request, refusal: Refusal, page: ErrorPage | None = None) ->
         response = admin_error(refusal, notes.request_id)
     else:
         response = oauth_error(refusal)
-    if isinstance(refusal, InvalidToken) and not _shows_bearer(request):
+    if isinstance(refusal, InvalidToken) and not _shows_token(request):
         # Who showed no token is told that one is wanted, and of no error (RFC 6750 section 3.1).
         response.headers["WWW-Authenticate"] = f"Bearer {REALM}"
     return response
@@ -216,16 +218,26 @@ def _error_headers(refusal: Refusal) -> dict[str, str]:
     headers = {}
     if isinstance(refusal, Throttled | Unavailable):
         headers["Retry-After"] = str(max(1, refusal.retry_after))
-    if isinstance(refusal, InvalidToken | InsufficientUserAuthentication | InsufficientScope):
+    if isinstance(refusal, AT_RESOURCE):
+        headers["WWW-Authenticate"] = _dpop_challenge(refusal)
+    elif isinstance(refusal, InvalidToken | InsufficientUserAuthentication | InsufficientScope):
         headers["WWW-Authenticate"] = _bearer_challenge(refusal)
     if isinstance(refusal, RequestTimeout):
         headers["Connection"] = "close"
     return headers
 
 
-def _shows_bearer(request: Request) -> bool:
+def _shows_token(request: Request) -> bool:
     shown = request.headers.getlist("authorization")
-    return any(value.partition(" ")[0].lower() == "bearer" for value in shown)
+    return any(value.partition(" ")[0].lower() in {"bearer", "dpop"} for value in shown)
+
+
+def _dpop_challenge(refusal: Refusal) -> str:
+    """Return the challenge of RFC 9449 section 7.1."""
+    return (
+        f'DPoP {REALM}, error="{refusal.code}", error_description="{refusal.sentence}",'
+        f' algs="{" ".join(ALGORITHMS)}"'
+    )
 
 
 def _bearer_challenge(

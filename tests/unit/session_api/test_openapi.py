@@ -14,7 +14,7 @@ OPERATIONS = {
     for described in path.values()
 }
 SCHEMAS = DOCUMENT["components"]["schemas"]
-BEARER, COOKIE = {"bearer": []}, {"cookie": []}
+BEARER, DPOP, COOKIE = {"bearer": []}, {"dpop": []}, {"cookie": []}
 SENDS = set(OPERATIONS) - {"me", "sessions"}
 
 
@@ -34,8 +34,8 @@ def test_a_body_is_demanded_where_something_in_it_is():
 def test_each_operation_says_how_it_is_proven():
     proofs = {name: one["security"] for name, one in OPERATIONS.items()}
     assert proofs.pop("login") == []
-    assert proofs.pop("me") == [BEARER]
-    assert proofs.pop("sessions") == [BEARER, COOKIE]
+    assert proofs.pop("me") == [BEARER, DPOP]
+    assert proofs.pop("sessions") == [BEARER, DPOP, COOKIE]
     assert list(proofs.values()) == [[COOKIE, {}]] * 6, "the cookie, or `refreshToken` in the body"
     schemes = DOCUMENT["components"]["securitySchemes"]
     assert (schemes["cookie"]["in"], schemes["bearer"]["scheme"]) == ("cookie", "bearer")
@@ -50,6 +50,7 @@ def test_what_is_sent_slowly_may_be_refused_for_that():
 def test_answers_are_described_as_they_are_sent(token):
     answer = RefreshAnswer(
         access_token="x",
+        token_type="DPoP",
         expires_in=1,
         session_id=uuid4(),
         refresh_token=token,

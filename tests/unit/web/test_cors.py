@@ -114,7 +114,8 @@ async def test_WB_11_the_session_api_allows_credentials_to_the_named_client_s_pa
     headers = {"X-Keyturn-Client": "spa"}
     own = await browser.post(paths.REFRESH, headers={**headers, "Origin": APP})
     assert (own.headers[ALLOWED], own.headers[CREDENTIALS]) == (APP, "true")
-    assert own.headers["access-control-expose-headers"] == "WWW-Authenticate, Retry-After, Date"
+    exposed = "WWW-Authenticate, DPoP-Nonce, Retry-After, Date"
+    assert own.headers["access-control-expose-headers"] == exposed
     for origin in (OTHER, EVIL, "null", "https://APP.example"):
         foreign = await browser.post(paths.REFRESH, headers={**headers, "Origin": origin})
         assert ALLOWED not in foreign.headers

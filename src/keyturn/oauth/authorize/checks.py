@@ -30,6 +30,7 @@ MOST_SECONDS: Final = 10**9
 
 PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
 _SECONDS: Final = re.compile(r"[0-9]{1,10}")
+_THUMBPRINT: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 Members = Mapping[str, Any]
 
@@ -140,6 +141,13 @@ def _require_nonce(request: Addressed) -> None:
         raise InvalidRequest("nonce: required of a client without PKCE")
 
 
+def _dpop_jkt(request: Addressed) -> Members:
+    jkt = request.get("dpop_jkt")
+    if jkt is not None and not _THUMBPRINT.fullmatch(jkt):
+        raise InvalidRequest("dpop_jkt: not 43 characters of base64url")
+    return {"dpop_jkt": jkt}
+
+
 def _prompt(request: Addressed) -> Members:
     prompt = frozenset((request.get("prompt") or "").split())
     if not prompt <= PROMPTS or ("none" in prompt and len(prompt) > 1):
@@ -185,6 +193,7 @@ CHECKS: Final[tuple[Callable[[Addressed], Members], ...]] = (
     _resources,
     _nonce,
     _pkce,
+    _dpop_jkt,
     _prompt,
     _max_age,
     _hints,

@@ -44,13 +44,16 @@ class AuthorizationCodeGrant:
                 redirect_uri=request.form.get("redirect_uri"),
                 code_verifier=request.form.get("code_verifier"),
                 audiences=request.audiences,
+                dpop_jkt=request.dpop_jkt,
             )
         )
         session = redeemed.started.session
         # The client may have less by now than when it asked, as at any later refresh.
         scopes, left = self.rotation.still_granted(client, session)
         audiences = self._audiences(request, left)
-        access_token = self.access_tokens.for_session(session, client, scopes, audiences)
+        access_token = self.access_tokens.for_session(
+            session, client, scopes, audiences, request.dpop_jkt
+        )
         refreshes = "refresh_token" in client.grant_types
         return TokenAnswer(
             access_token=access_token,

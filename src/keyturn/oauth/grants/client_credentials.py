@@ -29,5 +29,7 @@ class ClientCredentialsGrant:
             raise UnauthorizedClient("client_credentials: public client")
         scopes = scope.granted(request.scopes, client.scopes)
         audiences = audiences_for(request.audiences, client)
-        access_token = self.access_tokens.for_client(client, scopes, audiences, self.clock.now())
-        return TokenAnswer(access_token)
+        now = self.clock.now()
+        return TokenAnswer(
+            self.access_tokens.for_client(client, scopes, audiences, now, request.dpop_jkt)
+        )

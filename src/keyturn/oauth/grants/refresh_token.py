@@ -36,7 +36,11 @@ class RefreshTokenGrant:
             )
         )
         access_token = self.access_tokens.for_session(
-            refreshed.session, request.client, refreshed.scopes, refreshed.audiences
+            refreshed.session,
+            request.client,
+            refreshed.scopes,
+            refreshed.audiences,
+            request.dpop_jkt,
         )
         id_token = None
         if OPENID in refreshed.scopes:
