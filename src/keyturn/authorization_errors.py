@@ -32,6 +32,23 @@ class RequestOver(Refusal):
         self.client_id, self.signed_in = client_id, signed_in
 
 
+class InvalidRequestUri(RequestOver):
+    """A pushed request is used up, expired, unknown, or another client's (RFC 9101 section 7).
+
+    Where its answer would go stands inside of it, so a page says so.
+    """
+
+    code = "invalid_request_uri"
+
+
+class InvalidRequestObject(Refusal):
+    """A request object is not what this client may have signed (RFC 9101 section 6)."""
+
+    code = "invalid_request_object"
+    status = 400
+    sentence = "The request object is malformed, not validly signed, or not for this server now."
+
+
 class ForgedForm(Refusal):
     """A form that did not come from a page of ours in this browser (OWASP: CSRF)."""
 
@@ -81,7 +98,7 @@ class UnmetAuthenticationRequirements(Refusal):
 
 
 class RequestNotSupported(Refusal):
-    """Request objects by value are not read (OpenID Connect Core section 6.1)."""
+    """Request objects are read at the PAR endpoint only (OpenID Connect Core section 6.1)."""
 
     code = "request_not_supported"
     status = 400
@@ -89,7 +106,7 @@ class RequestNotSupported(Refusal):
 
 
 class RequestUriNotSupported(Refusal):
-    """Request objects by reference are not read (OpenID Connect Core section 6.2)."""
+    """Request objects are never fetched (OpenID Connect Core section 6.2)."""
 
     code = "request_uri_not_supported"
     status = 400

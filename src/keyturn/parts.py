@@ -8,6 +8,7 @@ import structlog
 from keyturn import __version__
 from keyturn.authorizations.codes import Codes
 from keyturn.authorizations.consents import Consents
+from keyturn.authorizations.pushed import PushedRequests
 from keyturn.authorizations.requests import Requests
 from keyturn.cache.client import Cache
 from keyturn.clients.client_keys import ClientKeys
@@ -170,6 +171,12 @@ class Parts:
     def requests(self) -> Requests:
         """The authorization requests that wait for a person."""
         return Requests(self.database, self.secrets)
+
+    @property
+    def pushed_requests(self) -> PushedRequests:
+        """The authorization requests that clients have pushed."""
+        lifetime = timedelta(seconds=self.settings.pushed_requests.lifetime)
+        return PushedRequests(self.database, self.secrets, lifetime)
 
     @property
     def codes(self) -> Codes:

@@ -6,6 +6,7 @@ JWKS = "/.well-known/jwks.json"
 
 AUTHORIZE = "/oauth2/authorize"
 RESUME = "/oauth2/authorize/resume"
+PAR = "/oauth2/par"
 TOKEN = "/oauth2/token"  # noqa: S105 - a path
 REVOKE = "/oauth2/revoke"
 INTROSPECT = "/oauth2/introspect"

@@ -13,6 +13,7 @@ from keyturn.hosted import Hosted, by_link_and_form
 from keyturn.oauth.authorize.answer import Replies
 from keyturn.oauth.authorize.course import Course
 from keyturn.oauth.authorize.endpoint import Authorize
+from keyturn.oauth.authorize.request_object import RequestObjects
 from keyturn.oauth.client_assertion import ClientAssertions
 from keyturn.oauth.client_authentication import ClientAuthentication
 from keyturn.oauth.end_session import EndSession
@@ -22,6 +23,7 @@ from keyturn.oauth.grants.refresh_token import RefreshTokenGrant
 from keyturn.oauth.introspection import Introspection
 from keyturn.oauth.jwks import Jwks
 from keyturn.oauth.metadata import Metadata
+from keyturn.oauth.par import PushedAuthorization
 from keyturn.oauth.revocation import Revocation
 from keyturn.oauth.token import Token
 from keyturn.oauth.userinfo import Userinfo
@@ -81,12 +83,14 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
         forms, authentication, parts.ending, parts.verifier, parts.revocations, parts.audit
     )
     max_age = parts.settings.keys.jwks_max_age
-    metadata = Metadata.of(parts.settings.issuer, max_age)
+    required = parts.settings.pushed_requests.required
+    metadata = Metadata.of(parts.settings.issuer, max_age, require_par=required)
     return (
         _post(paths.TOKEN, token.post),
         _post(paths.INTROSPECT, introspection.post),
         Route(paths.JWKS, Jwks(parts.keyring, max_age).get),
         _post(paths.REVOKE, revocation.post),
+        _post(paths.PAR, _pushing(parts, forms, authentication).post),
         Route(paths.OPENID_CONFIGURATION, metadata.get),
         Route(paths.OAUTH_METADATA, metadata.get),
     )
@@ -102,6 +106,22 @@ def _client_authentication(parts: Parts) -> ClientAuthentication:
         clock=parts.clock,
         address_of=parts.address.of,
         audit=parts.audit,
+    )
+
+
+def _pushing(
+    parts: Parts, forms: Forms, authentication: ClientAuthentication
+) -> PushedAuthorization:
+    issuer, skew = parts.settings.issuer, parts.settings.tokens.clock_skew
+    return PushedAuthorization(
+        forms=forms,
+        authentication=authentication,
+        objects=RequestObjects(parts.client_keys, parts.clock, issuer, skew),
+        dpop=parts.dpop,
+        pushed=parts.pushed_requests,
+        subject_of=_subject_of(parts),
+        issuer=issuer,
+        metrics=parts.metrics,
     )
 
 
@@ -157,7 +177,15 @@ def browser_routes(parts: Parts, answers: Answers) -> Sequence[Route]:
         address=parts.address,
         step_up_max_age=timedelta(seconds=settings.sessions.step_up_max_age),
     )
-    authorize = Authorize(forms, parts.registry, parts.requests, course, _subject_of(parts))
+    authorize = Authorize(
+        forms=forms,
+        registry=parts.registry,
+        requests=parts.requests,
+        pushed=parts.pushed_requests,
+        course=course,
+        subject_of=_subject_of(parts),
+        require_par=settings.pushed_requests.required,
+    )
     userinfo = Userinfo(parts.presented_tokens, parts.accounts, settings.issuer)
     leave = EndSession(
         forms=forms,

@@ -16,6 +16,7 @@ from keyturn import settings_syntax as syntax
 from keyturn.settings_dpop import DpopSettings
 from keyturn.settings_outgoing import OutgoingSettings
 from keyturn.settings_pages import PagesSettings
+from keyturn.settings_pushed import PushedRequestsSettings
 from keyturn.settings_syntax import Section
 
 PREFIX = "KEYTURN_"
@@ -223,6 +224,7 @@ class Settings(BaseSettings):
     sessions: SessionsSettings = SessionsSettings()
     logins: LoginsSettings = LoginsSettings()
     session_api: SessionApiSettings = SessionApiSettings()
+    pushed_requests: PushedRequestsSettings = PushedRequestsSettings()
     pages: PagesSettings = PagesSettings()
     tokens: TokensSettings = TokensSettings()
     dpop: DpopSettings = DpopSettings()

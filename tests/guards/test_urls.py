@@ -149,8 +149,8 @@ def test_every_url_a_page_mentions_exists(page, parts, public):
         ),
         (
             "POST `/oauth2/token`",
-            "POST `/oauth2/par` |\n| POST `/oauth2/token`",
-            ["POST /oauth2/par: there is no such thing"],
+            "POST `/oauth2/push` |\n| POST `/oauth2/token`",
+            ["POST /oauth2/push: there is no such thing"],
         ),
     ],
 )

@@ -24,6 +24,7 @@ from support.browserless import (
     told,
 )
 from support.forging import b64
+from support.redirects import MUTATED
 from support.replicas import AUDIENCE
 
 AUTHORIZE = "/oauth2/authorize"
@@ -53,48 +54,6 @@ async def refused(api, client_id, **changes):
 
 
 # -- RU: where answers go -------------------------------------------------------------------------
-
-MUTATED = {
-    "host in capitals": "https://APP.example.com/callback",
-    "path in capitals": "https://app.example.com/Callback",
-    "scheme in capitals": "HTTPS://app.example.com/callback",
-    "slash": CALLBACK + "/",
-    "query": CALLBACK + "?x=1",
-    "empty query": CALLBACK + "?",
-    "fragment": CALLBACK + "#f",
-    "empty fragment": CALLBACK + "#",
-    "dots": "https://app.example.com/callback/../x",
-    "dots that cancel": "https://app.example.com/x/../callback",
-    "dots and parameters": "https://app.example.com/callback/..;/x",
-    "escaped dots": "https://app.example.com/%2e%2e/callback",
-    "escaped letter": "https://app.example.com/%63allback",
-    "escaped twice": "https://app.example.com%252fcallback",
-    "backslash": "\\https://app.example.com/callback",
-    "backslash in the path": "https://app.example.com\\callback",
-    "slash and tab": "/\t/app.example.com/callback",
-    "no scheme": "//app.example.com/callback",
-    "nobody's": "//evil.example.net",
-    "user": "https://app.example.com@evil.example.net/callback",
-    "user of ours": "https://evil@app.example.com/callback",
-    "suffix": "https://app.example.com.evil.example.net/callback",
-    "port and user": "https://app.example.com:80@evil.example.net/callback",
-    "plain http": "http://app.example.com/callback",
-    "default port": "https://app.example.com:443/callback",
-    "another port": "https://app.example.com:8443/callback",
-    "twin in cyrillic": "https://\u0430pp.example.com/callback",
-    "twin in punycode": "https://xn--pp-6kc.example.com/callback",
-    "trailing dot": "https://app.example.com./callback",
-    "NUL": CALLBACK + "\0",
-    "space before": " " + CALLBACK,
-    "space behind": CALLBACK + " ",
-    "line break": CALLBACK + "\r\nSet-Cookie: a=b",
-    "data": "data:text/html,x",
-    "script": "javascript:alert(1)",
-    "wildcard": "https://*.example.com/callback",
-    "prefix": "https://app.example.com/callbac",
-    "two in one": f"{CALLBACK} {CALLBACK}",
-    "loopback": "http://127.0.0.1/callback",
-}
 
 
 @pytest.mark.parametrize("uri", MUTATED.values(), ids=MUTATED)

@@ -153,7 +153,7 @@ async def test_WB_11_public_documents_are_for_every_page_without_credentials(api
 async def test_WB_11_token_and_revoke_are_for_the_clients_own_pages_without_credentials(api):
     device = await api.sign_in(await api.person())
     fields = {"grant_type": "refresh_token", "token": device.refresh_token}
-    for path in ("/oauth2/token", "/oauth2/revoke"):
+    for path in ("/oauth2/token", "/oauth2/revoke", "/oauth2/par"):
         for token in (device.refresh_token, "x"):
             answer = await api.form(
                 path, "app", headers=PAGE, **{**fields, "refresh_token": token, "token": "x"}
@@ -166,7 +166,7 @@ async def test_WB_11_token_and_revoke_are_for_the_clients_own_pages_without_cred
 @pytest.mark.parametrize("origin", [*NOT_OURS, OTHER_ORIGIN])
 async def test_WB_11_pages_of_others_may_not_read_them(api, origin):
     """Another client's page neither, though it is somebody's: the client of the answer decides."""
-    for path in ("/oauth2/token", "/oauth2/revoke"):
+    for path in ("/oauth2/token", "/oauth2/revoke", "/oauth2/par"):
         answer = await api.form(path, "app", headers={"origin": origin}, token="x")
         assert cors(answer) == {}
         assert varies(answer)
@@ -239,7 +239,7 @@ async def test_WB_11_success_and_the_errors_of_limits_and_outages_carry_the_head
 
 
 @pytest.mark.parametrize(
-    "path", [*(path for _, path in SESSION_API), "/oauth2/token", "/oauth2/revoke"]
+    "path", [*(path for _, path in SESSION_API), "/oauth2/token", "/oauth2/revoke", "/oauth2/par"]
 )
 async def test_WB_11_preflights_are_answered_for_listed_origins_only(api, path):
     by_cookie = path.startswith("/auth/")

@@ -14,7 +14,7 @@ from keyturn.clients.definition import ClientDefinition
 from support.api import APP, AT_ONCE, MACHINE, PASSWORD
 from support.replicas import ORIGIN
 
-DOORS = ("/oauth2/token", "/oauth2/revoke", "/oauth2/introspect")
+DOORS = ("/oauth2/token", "/oauth2/revoke", "/oauth2/introspect", "/oauth2/par")
 GRANT = {"grant_type": "client_credentials", "token": "x"}
 BASIC = 'Basic realm="keyturn", charset="UTF-8"'
 WRONG = "kts_this-is-not-the-secret-of-anybody-at-all"

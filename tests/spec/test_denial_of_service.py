@@ -26,6 +26,7 @@ FORMS = {
     "/oauth2/token": ("grant_type", "refresh_token", "scope", "resource", "client_id"),
     "/oauth2/revoke": ("token", "token_type_hint", "client_id", "client_secret"),
     "/oauth2/introspect": ("token", "token_type_hint", "client_id", "client_secret"),
+    "/oauth2/par": ("redirect_uri", "state", "request", "client_id"),
 }
 BODIES = {
     "/auth/login": ("email", "password", "scope", "transport", "rememberMe"),

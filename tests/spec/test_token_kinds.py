@@ -13,15 +13,27 @@ from keyturn.hosted import Hosted
 from keyturn.logouts.model import Delivery
 from keyturn.routes import public_routes
 from support.api import PASSWORD, claims_of
-from support.browserless import SPA, VERIFIER, Browserless, forms_of, told
+from support.browserless import SPA, VERIFIER, Browserless, forms_of, request_of, told
 from support.forging import unb64
 from support.possession import Holder
+from support.pushing import pushed, visit
+from support.signing import RequestSigner, jwks, key_for
 
 WRONG_ADDRESS = "code: the redirect URI is not that of the request"
 
 
 def types(token):
     return unb64(token.split(".")[0])
+
+
+KEY = key_for("ES256")
+PUSHED = "urn:ietf:params:oauth:request_uri:"
+
+
+@pytest.fixture(scope="module")
+async def spa(api):
+    """A public, first-party client that signs its requests."""
+    return await api.client({**SPA, "jwks": jwks(KEY)})
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +54,8 @@ async def things(api, spa):
         "DPoP proof": Holder.of().proof("POST", api.issuer + paths.TOKEN),
         "code": told(await browser.authorize(spa))["code"],
         "handle of a request": form.fields["request"],
+        "pushed request": await pushed(api, spa),
+        "request object": RequestSigner(spa, api.issuer, KEY).request(request_of(spa)),
         "token of a form": form.fields["csrf"],
         **{f"{kind} cookie": next(v for name, v in browser.cookies.items() if kind in name)
            for kind in ("login", "browser")},
@@ -82,6 +96,19 @@ async def at_request(_api, client, browser, token):
     answer = told(await browser.authorize(client, prompt="none", id_token_hint=token))
     assert "code" in answer or answer["error"] == "invalid_request"
     return "code" in answer
+
+
+async def at_pushed_request(_api, client, browser, token):
+    uri = token if token.startswith(PUSHED) else PUSHED + token
+    answer = await visit(browser, client, uri)
+    assert answer.status_code in {303, 400}
+    return answer.status_code == 303
+
+
+async def at_push(api, client, _browser, token):
+    answer = await api.form(paths.PAR, client, request=token)
+    assert answer.status_code == 201 or answer.json()["error"] == "invalid_request_object"
+    return answer.status_code == 201
 
 
 async def at_sign_out(api, _client, browser, token):
@@ -175,6 +202,8 @@ DOORS = {
     f"{paths.INTROSPECT} as token": at_introspection,
     f"{paths.REVOKE} as token": at_revocation,
     f"{paths.AUTHORIZE} as hint": at_request,
+    f"{paths.AUTHORIZE} as request_uri": at_pushed_request,
+    f"{paths.PAR} as request": at_push,
     f"{paths.END_SESSION} as hint": at_sign_out,
     f"{paths.TOKEN} as refresh_token": at_refresh,
     f"{paths.TOKEN} as code": at_code,
@@ -193,6 +222,8 @@ GOOD = {
     ("ID token", f"{paths.END_SESSION} as hint"),
     ("refresh token", f"{paths.TOKEN} as refresh_token"),
     ("code", f"{paths.TOKEN} as code"),
+    ("pushed request", f"{paths.AUTHORIZE} as request_uri"),
+    ("request object", f"{paths.PAR} as request"),
     ("handle of a request", f"{paths.RESUME} as handle"),
     ("handle of a request", f"{paths.LOGIN_PAGE} as handle"),
     ("handle of a request", f"{paths.CONSENT_PAGE} as handle"),

@@ -156,6 +156,7 @@ async def test_KY_6_both_documents_agree_and_stay_below_the_issuer(browser):
     addresses = {k: v for k, v in document.items() if k.endswith(("_endpoint", "_uri"))}
     assert addresses == {
         "authorization_endpoint": f"{ISSUER}/oauth2/authorize",
+        "pushed_authorization_request_endpoint": f"{ISSUER}/oauth2/par",
         "userinfo_endpoint": f"{ISSUER}/oauth2/userinfo",
         "end_session_endpoint": f"{ISSUER}/oauth2/logout",
         "token_endpoint": f"{ISSUER}/oauth2/token",

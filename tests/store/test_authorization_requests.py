@@ -116,7 +116,7 @@ async def test_az_6_what_is_too_long_to_travel_is_refused_and_never_cut(here):
 async def test_a_request_is_finished_once_and_not_found_afterwards(here):
     handle = await here.requests.begin(REQUEST, "browser")
     done = await asyncio.gather(
-        *(here.requests.finish(handle) for _ in range(20)), return_exceptions=True
+        *(here.requests.finish(REQUEST, handle) for _ in range(20)), return_exceptions=True
     )
     assert [one for one in done if one is None] == [None]
     assert {type(one) for one in done if one is not None} == {RequestOver}
@@ -179,7 +179,7 @@ async def test_a_request_waits_for_half_an_hour(here):
 async def test_what_is_done_with_a_request_is_kept_longer_than_its_handle_is_good(here):
     """Purged earlier, a finished request could be finished again."""
     handle = await here.requests.begin(REQUEST, "browser")
-    await here.requests.finish(handle)
+    await here.requests.finish(REQUEST, handle)
     kept = "select expires_at - now() from authorization_requests"
     assert await here.sql.fetchval(kept) > here.requests.lifetime
     assert await requests.purge_expired(here.parts.database, 10) == 0
@@ -194,7 +194,7 @@ async def test_what_the_person_answered_is_remembered_until_the_request_is_finis
         pending = await here.requests.find(handle, "browser")
         assert pending is not None
         assert pending.answer == said
-    await here.requests.finish(handle)
+    await here.requests.finish(REQUEST, handle)
     await here.requests.answer(handle, "agreed")
     await here.requests.prove(handle, uuid4())
     row = await here.sql.fetchrow("select answer, proven_login_id from authorization_requests")

@@ -189,7 +189,7 @@ async def test_expired_logins_requests_and_old_codes_are_purged_and_live_ones_st
     parts = here.parts
     for _ in range(2):
         await here.code()
-        await here.requests.finish(await here.requests.begin(REQUEST, "a browser"))
+        await here.requests.finish(REQUEST, await here.requests.begin(REQUEST, "a browser"))
     for table in ("logins", "authorization_requests", "authorization_codes"):
         await here.sql.execute(
             f"update {table} set expires_at = now() - interval '25 hours'"

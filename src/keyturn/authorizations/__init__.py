@@ -1,7 +1,8 @@
 """Authorizations: what applications ask for, what people answer, and the code that says so.
 
 `model`      a checked request, and the same while a person signs in or decides
-`sealed`     the handle of a request in progress: the request itself, for one browser
+`sealed`     the handle of a request: the request itself, for one browser or one client
+`pushed`     requests that clients push before they send a browser (RFC 9126), used up once
 `requests`   requests in progress: begun by anybody, proven, answered, finished once
 `codes`      authorization codes: issued, redeemed once; a second redemption ends what they gave
 `consents`   what a person has allowed an application, and taking it back

@@ -3,10 +3,13 @@
 select now() as at;
 
 -- name: request_progress
--- What was done with a request so far: nothing at all, while it has no row.
-select now() as at, proven_login_id, answer, finished_at
+-- What was done with a request so far; it is finished with the pushed one it came from, if any.
+select now() as at, one.proven_login_id, one.answer,
+       coalesce(one.finished_at, (select pushed.finished_at
+                                    from authorization_requests as pushed
+                                   where pushed.handle_hash = $2)) as finished_at
   from (select 1) as always
-  left join authorization_requests on handle_hash = $1;
+  left join authorization_requests as one on one.handle_hash = $1;
 
 -- name: prove_request
 -- Note which login was proven for this very request.
@@ -25,9 +28,9 @@ values ($1, $2, now() + $3::interval)
  where authorization_requests.finished_at is null;
 
 -- name: finish_request
--- Finish a request; of two who try, one does.
+-- Finish a request, and the pushed one it came from; of two who try, one does.
 insert into authorization_requests (handle_hash, finished_at, expires_at)
-values ($1, now(), now() + $2::interval)
+select handle_hash, now(), now() + $2::interval from unnest($1::bytea[]) as handle_hash
     on conflict (handle_hash) do update
    set finished_at = now()
  where authorization_requests.finished_at is null;

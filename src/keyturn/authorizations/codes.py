@@ -48,16 +48,17 @@ class Codes:
     async def issue(self, grant: CodeGrant, finishing: str | None = None) -> str:
         """Keep a new code and return it.
 
-        `finishing` is the handle of the request it answers: both are done, or neither, so that
-        no fault in between costs a person their request. Raises `RequestOver` when that one was
-        finished meanwhile, `Unavailable`. Whether the login lives is asked at redemption.
+        `finishing` is the handle of the request it answers: that one, and what was pushed, are done
+        with the code, or nothing is, so that no fault in between costs a person their request.
+        Raises `RequestOver` when one of them was finished meanwhile, `Unavailable`. Whether the
+        login lives is asked at redemption.
         """
         code = opaque.token_urlsafe()
-        if finishing is None:
+        if finishing is None and grant.request.pushed is None:
             await _keep(self.database, code, grant)
         else:
             async with self.database.transaction() as tx:
-                await requests.finish(tx, finishing)
+                await requests.finish(tx, grant.request, finishing)
                 await _keep(tx, code, grant)
         self.audit.record(
             AuditEvent(

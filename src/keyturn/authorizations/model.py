@@ -36,6 +36,8 @@ class AuthorizationRequest:
     id_token_claims: tuple[str, ...] = ()
     dpop_jkt: str | None = None
     """The key that whoever redeems the code must prove (RFC 9449 section 10)."""
+    pushed: str | None = None
+    """Which pushed request this is (a hash, in hex): whoever answers it uses that one up."""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data without what is as usual; sets come in alphabetical order."""

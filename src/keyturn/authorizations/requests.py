@@ -53,7 +53,8 @@ class Requests:
         opened = sealed.unseal(handle, browser, self.secrets)
         if opened is None:
             return None
-        row = await self.database.fetch_row(SQL["request_progress"], _hash(handle))
+        marks = _hash(handle), _pushed(opened.request)
+        row = await self.database.fetch_row(SQL["request_progress"], *marks)
         if row is None or row["finished_at"] is not None or row["at"] >= opened.expires_at:
             return None
         return Pending(handle, opened.request, row["proven_login_id"], row["answer"])
@@ -66,23 +67,32 @@ class Requests:
         """Note what the person said to this very request, whatever they have said before."""
         await self.database.execute(SQL["answer_request"], _hash(handle), answer, KEPT)
 
-    async def finish(self, handle: str) -> None:
+    async def finish(self, request: AuthorizationRequest, handle: str | None = None) -> None:
         """Finish a request that gets no code. Raises `RequestOver` when somebody did before."""
-        await finish(self.database, handle)
+        await finish(self.database, request, handle)
 
 
-async def finish(statements: Statements, handle: str) -> None:
-    """Finish a request: one statement decides who does, and may answer it.
+async def finish(
+    statements: Statements, request: AuthorizationRequest, handle: str | None = None
+) -> None:
+    """Finish a request, by the handle a browser has of it, if any, and by what was pushed, if so.
 
-    Raises `RequestOver` when somebody did before (a second tab, a double click), `Unavailable`.
+    One statement decides who does, and may answer it. Raises `RequestOver` when somebody did before
+    (a second tab or browser, a double click), `Unavailable`.
     """
-    if not await statements.execute(SQL["finish_request"], _hash(handle), KEPT):
+    marks = [None if handle is None else _hash(handle), _pushed(request)]
+    hashes = [one for one in marks if one is not None]
+    if hashes and await statements.execute(SQL["finish_request"], hashes, KEPT) < len(hashes):
         raise RequestOver("request: finished meanwhile")
 
 
 async def purge_expired(database: Statements, limit: int) -> int:
     """Delete at most `limit` rows of requests that are over; return how many."""
     return await database.execute(SQL["purge_requests"], limit)
+
+
+def _pushed(request: AuthorizationRequest) -> bytes | None:
+    return None if request.pushed is None else bytes.fromhex(request.pushed)
 
 
 def _hash(value: str) -> bytes:

@@ -1,7 +1,11 @@
-"""The handle of a request in progress: the request itself, sealed, for one browser.
+"""The handle of a request: the request itself, sealed, for one holder.
 
-    handle = base64url( key_id:1 | salt:16 | AES-256-GCM(K, 0, deflate(JSON), aad = browser) )
-    K      = HMAC-SHA256(K_requests[key_id], salt)
+    handle = base64url( key_id:1 | salt:16 | AES-256-GCM(K, 0, deflate(JSON), aad = holder) )
+    K      = HMAC-SHA256(K_purpose[key_id], salt)
+
+Of a request in progress (`REQUESTS`) the holder is a browser, of a pushed one (`PUSHED`) a client.
+Each purpose has a key of its own: whoever writes a cookie that looks like a client id still holds
+nothing.
 
 Anybody may begin a request, so beginning one must leave nothing behind: no row that an attacker
 could pile up, and no limit that would then keep honest people from signing in. For the same
@@ -47,20 +51,23 @@ class Sealed:
     expires_at: datetime
 
 
-def seal(sealed: Sealed, browser: str, secrets: MasterSecrets) -> str:
+def seal(sealed: Sealed, holder: str, secrets: MasterSecrets, purpose: str = REQUESTS) -> str:
     """Return the handle. Raises `InvalidRequest` for a request that is too long to travel."""
     data = [int(sealed.expires_at.timestamp()), sealed.request.as_json()]
     plain = zlib.compress(json.dumps(data, separators=(",", ":")).encode(), wbits=_RAW)
     salt, secret_id = token_bytes(_SALT_SIZE), secrets.current_id
-    cipher = _cipher(secrets, secret_id, salt).encrypt(_NONCE, plain, browser.encode())
-    handle = _text(bytes([secret_id]) + salt + cipher)
+    cipher = _cipher(secrets.purpose_key(purpose, secret_id), salt)
+    sealed_text = cipher.encrypt(_NONCE, plain, holder.encode())
+    handle = _text(bytes([secret_id]) + salt + sealed_text)
     if len(handle) > LONGEST:
         raise InvalidRequest("parameters: too long together")
     return handle
 
 
-def unseal(handle: str, browser: str, secrets: MasterSecrets) -> Sealed | None:
-    """Return what a handle holds; None for one that is not ours, or not this browser's."""
+def unseal(
+    handle: str, holder: str, secrets: MasterSecrets, purpose: str = REQUESTS
+) -> Sealed | None:
+    """Return what a handle holds; None for one that is not ours, or not this holder's."""
     if len(handle) > LONGEST:
         return None
     try:
@@ -70,9 +77,9 @@ def unseal(handle: str, browser: str, secrets: MasterSecrets) -> Sealed | None:
     # What is done with a request is kept by its handle: there must be one way to write it.
     if len(raw) < _SHORTEST or _text(raw) != handle or not secrets.knows(raw[0]):
         return None
-    cipher = _cipher(secrets, raw[0], raw[_SALT])
+    cipher = _cipher(secrets.purpose_key(purpose, raw[0]), raw[_SALT])
     try:
-        plain = cipher.decrypt(_NONCE, raw[_SALT.stop :], browser.encode())
+        plain = cipher.decrypt(_NONCE, raw[_SALT.stop :], holder.encode())
     except InvalidTag:
         return None
     seconds, request = json.loads(zlib.decompress(plain, wbits=_RAW))
@@ -83,6 +90,5 @@ def _text(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _cipher(secrets: MasterSecrets, secret_id: int, salt: bytes) -> AESGCM:
-    key = hmac.new(secrets.purpose_key(REQUESTS, secret_id), salt, "sha256").digest()
-    return AESGCM(key)
+def _cipher(purpose_key: bytes, salt: bytes) -> AESGCM:
+    return AESGCM(hmac.new(purpose_key, salt, "sha256").digest())

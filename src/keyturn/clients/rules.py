@@ -20,9 +20,7 @@ RESERVED = "keyturn."
 
 ADMIN_PATH = "/admin"
 
-FAPI2: Mapping[str, bool] = MappingProxyType(
-    {"require_par": True, "require_dpop": True, "rotation": False}
-)
+FAPI2: Mapping[str, bool] = MappingProxyType({"require_dpop": True, "rotation": False})
 """What the profile `fapi2` sets, whatever else is said (FAPI 2.0 Security Profile section 5.3.2):
 tokens are bound to a key there, and a refresh token that stays survives every lost answer."""
 
@@ -76,9 +74,15 @@ def _filled(definition: ClientDefinition, limits: Limits) -> ClientDefinition:
             "redirect_uris": tuple(sorted(definition.redirect_uris)),
             "post_logout_redirect_uris": tuple(sorted(definition.post_logout_redirect_uris)),
             "response_modes": tuple(sorted(definition.response_modes)),
-            **(FAPI2 if definition.profile == "fapi2" else {}),
+            **_profiled(definition),
         }
     )
+
+
+def _profiled(definition: ClientDefinition) -> dict[str, bool]:
+    if definition.profile is None:
+        return {}
+    return {**FAPI2, "require_par": "authorization_code" in definition.grant_types}
 
 
 def _usual_method(definition: ClientDefinition) -> AuthMethod:
@@ -162,6 +166,15 @@ def _called(client: ClientDefinition, limits: Limits) -> Iterator[Problem]:
             yield Problem(field, objection)
 
 
+def _pushed_requests(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
+    by_code = "authorization_code" in client.grant_types
+    for field in ("require_par", "require_signed_request_object"):
+        if getattr(client, field) and not by_code:
+            yield Problem(field, "goes with the grant authorization_code")
+    if client.require_signed_request_object and client.jwks is None and client.jwks_uri is None:
+        yield Problem("require_signed_request_object", "needs its public keys: jwks or jwks_uri")
+
+
 def _scopes(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
     ours = [scope for scope in client.scopes if scope.startswith(RESERVED)]
     if set(ours) - ADMIN_SCOPES:
@@ -196,6 +209,7 @@ RULES: tuple[Callable[[ClientDefinition, Limits], Iterator[Problem]], ...] = (
     _id_token_claims,
     _keys,
     _called,
+    _pushed_requests,
     _scopes,
     _audiences,
     _lifetimes,

@@ -22,6 +22,7 @@ REQUESTS = "keyturn authorization requests v1"
 CURSORS = "keyturn cursors v1"
 CREATIONS = "keyturn creations v1"
 DPOP_NONCE = "keyturn dpop nonce v1"
+PUSHED = "keyturn pushed requests v1"
 
 KEY_SIZE = 32
 

@@ -41,9 +41,9 @@ class Metadata:
     max_age: int
 
     @classmethod
-    def of(cls, issuer: str, max_age: int) -> Self:
+    def of(cls, issuer: str, max_age: int, *, require_par: bool = False) -> Self:
         """Describe this server. Raises `ValueError` when the document breaks a standard."""
-        document = describe(issuer)
+        document = describe(issuer, require_par=require_par)
         validate(document)
         body = orjson.dumps(document)
         return cls(body, f'"{opaque.sha256(body).hex()[:32]}"', max_age)
@@ -53,11 +53,13 @@ class Metadata:
         return public_document(request, self.body, self.etag, self.max_age)
 
 
-def describe(issuer: str) -> dict[str, Any]:
+def describe(issuer: str, *, require_par: bool = False) -> dict[str, Any]:
     """Return the members: only what this release answers."""
     return {
         "issuer": issuer,
         "authorization_endpoint": issuer + paths.AUTHORIZE,
+        "pushed_authorization_request_endpoint": issuer + paths.PAR,
+        "require_pushed_authorization_requests": require_par,
         "token_endpoint": issuer + paths.TOKEN,
         "jwks_uri": issuer + paths.JWKS,
         "revocation_endpoint": issuer + paths.REVOKE,
@@ -80,8 +82,10 @@ def describe(issuer: str) -> dict[str, Any]:
         "claim_types_supported": ["normal"],
         "claims_supported": list(CLAIMS),
         "claims_parameter_supported": True,
+        # At the authorization endpoint; what is pushed may well be a request object.
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
+        "request_object_signing_alg_values_supported": list(client_jws.ALGORITHMS),
         "ui_locales_supported": list(LOCALES),
         "token_endpoint_auth_methods_supported": list(ANY_CLIENT),
         "revocation_endpoint_auth_methods_supported": list(ANY_CLIENT),

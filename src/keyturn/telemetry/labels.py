@@ -47,11 +47,31 @@ AUTHORIZATION_RESULTS = (
     "request_uri_not_supported",
     "unsafe_redirect",
     "request_over",
+    "invalid_request_uri",
     "temporarily_unavailable",
     "server_error",
 )
 """How requests for authorization end: what the client is told, and below that, what a page tells
 the person alone. An answer that is missing here counts as the last one."""
+PUSH_RESULTS = (
+    "ok",
+    "invalid_request",
+    "invalid_request_object",
+    "invalid_client",
+    "invalid_scope",
+    "invalid_target",
+    "unauthorized_client",
+    "unsupported_response_type",
+    "invalid_dpop_proof",
+    "use_dpop_nonce",
+    "unsupported_media_type",
+    "request_too_large",
+    "request_timeout",
+    "too_many_requests",
+    "temporarily_unavailable",
+    "server_error",
+)
+"""What the PAR endpoint answers; a code that is missing here counts as the last one."""
 UNREADABLE = ("400", "408", "414", "431")
 GRANTS = ("authorization_code", "refresh_token", "client_credentials", "unsupported")
 REVOKE_REASONS = (

@@ -17,6 +17,7 @@ from keyturn.telemetry.labels import (
     KEY_READ_RESULTS,
     LOGOUT_RESULTS,
     PURGED,
+    PUSH_RESULTS,
     REFRESH_RESULTS,
     REVOKE_REASONS,
     SIGN_IN_RESULTS,
@@ -97,6 +98,9 @@ class Metrics:
             "How requests for authorization ended.",
             "result",
             AUTHORIZATION_RESULTS,
+        )
+        self.pushes = self._counted(
+            "keyturn_pushed_requests", "Requests pushed by clients.", "result", PUSH_RESULTS
         )
         self.refreshes = self._counted(
             "keyturn_refresh_rotations", "Refreshes by outcome.", "result", REFRESH_RESULTS
@@ -277,6 +281,10 @@ class Metrics:
     def authorization(self, result: str) -> None:
         """Count how a request for authorization ended; what is none of ours as the last."""
         self.authorizations(result if result in AUTHORIZATION_RESULTS else "server_error")
+
+    def push(self, result: str) -> None:
+        """Count how a pushed request was answered; what is none of ours as the last."""
+        self.pushes(result if result in PUSH_RESULTS else "server_error")
 
     def token_request(self, grant: str, result: str) -> None:
         """Count one answer; grants and codes that are none of ours count as the last of each."""

@@ -1,7 +1,7 @@
 """Which pages of other origins may read our answers (Fetch standard, CORS; RFC 9700 section 2.6).
 
     public documents        every page, without credentials
-    /oauth2/token, /revoke, /userinfo   pages of the client's own origins, without credentials
+    /oauth2/token, /revoke, /userinfo, /par   pages of the client's own origins, without credentials
     /auth/...               pages of the client's own origins, with credentials (cookies)
     everything else         none
 
@@ -44,7 +44,7 @@ class Readers(Enum):
 PUBLIC_DOCUMENTS: Final = frozenset(
     {paths.OPENID_CONFIGURATION, paths.OAUTH_METADATA, paths.JWKS, paths.SESSION_OPENAPI}
 )
-CLIENT_ENDPOINTS: Final = frozenset({paths.TOKEN, paths.REVOKE, paths.USERINFO})
+CLIENT_ENDPOINTS: Final = frozenset({paths.TOKEN, paths.REVOKE, paths.USERINFO, paths.PAR})
 
 _METHODS: Final = {
     Readers.EVERYBODY: "GET, HEAD",

@@ -97,7 +97,7 @@ def parse_pairs(body: bytes) -> Pairs:
         raise InvalidRequest("form: not UTF-8") from None
     except ValueError:
         raise InvalidRequest("form: too many fields") from None
-    if any(_CONTROL.search(text) for pair in pairs for text in pair):
+    if any(holds_control(text) for pair in pairs for text in pair):
         raise InvalidRequest("form: a control character")
     return pairs
 
@@ -121,6 +121,11 @@ def _once(pairs: Pairs) -> Form:
     if repeated(pairs):
         raise InvalidRequest("form: a parameter is repeated")
     return fold(pairs)
+
+
+def holds_control(text: str) -> bool:
+    """Whether a text holds a character that no parameter may."""
+    return _CONTROL.search(text) is not None
 
 
 def refuse_credentials_in_query(request: Request) -> None:

@@ -61,6 +61,19 @@ def test_a_client_of_the_code_flow_needs_pkce_and_consent_unless_told_otherwise(
     assert not loose.require_pkce
 
 
+KEY = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+
+
+def test_who_must_push_has_the_code_flow_and_who_must_sign_has_keys():
+    for must in ("require_par", "require_signed_request_object"):
+        assert must in problems(**MACHINE, **{must: True}, jwks={"keys": [KEY]})
+    shop, signed = {**PUBLIC, **CODE}, "require_signed_request_object"
+    assert problems(**shop, **{signed: True}) == [signed]
+    assert completed(**shop, require_par=True).require_par
+    assert completed(**shop, **{signed: True}, jwks={"keys": [KEY]})
+    assert completed(**shop, **{signed: True}, jwks_uri="https://app.example/jwks.json")
+
+
 def test_what_is_left_open_is_filled_in():
     public, machine = completed(**PUBLIC), completed(**MACHINE)
     assert (public.name, public.auth_method) == ("web", "none")
@@ -126,7 +139,8 @@ FAPI = {**MACHINE, "profile": "fapi2", "jwks_uri": "https://bank.example/jwks"}
 
 
 def test_the_profile_fapi2_sets_what_it_demands():
-    client = completed(**FAPI, require_par=False, require_dpop=False, rotation=True)
+    asked = {"require_par": False, "require_dpop": False, "rotation": True}
+    client = completed(**{**FAPI, **CODE, **asked})
     assert (client.require_par, client.require_dpop, client.rotation) == (True, True, False)
     assert client.auth_method == "private_key_jwt"
 

@@ -61,7 +61,8 @@ def registered() -> Registered:
 
 @pytest.fixture
 async def browser(registered: Registered):
-    places = (paths.TOKEN, paths.REVOKE, paths.INTROSPECT, paths.JWKS, paths.OAUTH_METADATA)
+    documents = (paths.JWKS, paths.OAUTH_METADATA)
+    places = (paths.TOKEN, paths.REVOKE, paths.PAR, paths.INTROSPECT, *documents)
     routes = [
         Route(path, door, methods=["GET", "POST"])
         for path in (*places, paths.REFRESH, paths.ME, "/elsewhere")
@@ -86,7 +87,7 @@ async def test_WB_11_public_documents_are_everybody_s_without_credentials(browse
     assert CREDENTIALS not in answer.headers
 
 
-@pytest.mark.parametrize("path", [paths.TOKEN, paths.REVOKE])
+@pytest.mark.parametrize("path", [paths.TOKEN, paths.REVOKE, paths.PAR])
 async def test_WB_11_protocol_answers_are_the_client_s_pages_without_credentials(browser, path):
     own = await browser.post(path, params={"client": "spa"}, headers={"Origin": APP})
     assert own.headers[ALLOWED] == APP

@@ -2,6 +2,7 @@
 
     redirect   how an answer is put behind a redirect URI, and which of them prove nothing
     addressed  the client and its redirect URI: decided before anything else is looked at
+    request_object  a request that its client has signed: what pushed requests may come as
     checks     everything else a request must be, one small function a rule, in one order
     claims     the parameter `claims` (OpenID Connect Core section 5.5)
     decision   what happens next: a person signs in, or consents, or the client gets its code

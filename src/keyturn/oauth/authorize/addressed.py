@@ -68,12 +68,25 @@ async def address(asked: Asked, registry: Registry) -> Addressed:
 
     Raises `UnsafeRedirect`, whose answer must be a page; `Unavailable`.
     """
-    client_id, redirect_uri = asked.single("client_id"), asked.single("redirect_uri")
-    if client_id is None or redirect_uri is None:
-        raise UnsafeRedirect("client_id, redirect_uri: missing or repeated")
+    return place(await client_of(asked, registry), asked)
+
+
+async def client_of(asked: Asked, registry: Registry) -> Client:
+    """Find the client that is named. Raises as `address` does."""
+    client_id = asked.single("client_id")
+    if client_id is None:
+        raise UnsafeRedirect("client_id: missing or repeated")
     client = await registry.get(client_id)
     if client is None:
         raise UnsafeRedirect("client_id: unknown or disabled")
+    return client
+
+
+def place(client: Client, asked: Asked) -> Addressed:
+    """Compare the redirect URI with those of the client. Raises `UnsafeRedirect`."""
+    redirect_uri = asked.single("redirect_uri")
+    if redirect_uri is None:
+        raise UnsafeRedirect("redirect_uri: missing or repeated")
     if not is_registered(redirect_uri, client.redirect_uris):
         raise UnsafeRedirect("redirect_uri: not one of this client's")
     return Addressed(client, redirect_uri, asked)

@@ -42,9 +42,17 @@ class Course:
     async def begin(
         self, request: Request, client: Client, asked: AuthorizationRequest
     ) -> Response:
-        """Answer a request that has just come in. Raises what `decide` raises, `Unavailable`."""
+        """Answer a request that has just come in.
+
+        Raises `RequestOver` for a pushed one that was answered meanwhile, in another browser or
+        tab; `InvalidRequest` for one that is too long to travel; `Unavailable`.
+        """
         login = await self._login(request)
-        step = decide(await self._visit(client, asked, login))
+        visit = await self._visit(client, asked, login)
+        try:
+            step = decide(visit)
+        except Refusal as refusal:
+            return await self._refuse(request, asked, refusal)
         if step is Step.CODE and login is not None:
             return await self._answer(request, asked, login)
         browser = self.cookies.ensure(request)
@@ -64,8 +72,7 @@ class Course:
         try:
             step = decide(visit)
         except Refusal as refusal:
-            await self.requests.finish(pending.handle)
-            return self.replies.refusal(request, pending.request, refusal)
+            return await self._refuse(request, pending.request, refusal, pending.handle)
         if step is not Step.CODE or login is None:
             return self._to_page(step, pending.handle, client)
         return await self._answer(request, pending.request, login, pending)
@@ -98,6 +105,17 @@ class Course:
         # The client's name is for the way back, once nobody knows the handle any more.
         query = urlencode({"request": handle, "client": client.id})
         return see_other(f"{self.replies.issuer}{PAGES[step]}?{query}")
+
+    async def _refuse(
+        self,
+        request: Request,
+        asked: AuthorizationRequest,
+        refusal: Refusal,
+        handle: str | None = None,
+    ) -> Response:
+        # Used up by a refusal as by a code: else one pushed request asks in silence for ever.
+        await self.requests.finish(asked, handle)
+        return self.replies.refusal(request, asked, refusal)
 
     async def _answer(
         self,

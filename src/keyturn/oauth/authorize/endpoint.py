@@ -9,12 +9,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from keyturn import paths
-from keyturn.authorization_errors import RequestOver, UnsafeRedirect
+from keyturn.authorization_errors import InvalidRequestUri, RequestOver, UnsafeRedirect
+from keyturn.authorizations.pushed import PushedRequests, is_pushed
 from keyturn.authorizations.requests import Requests
 from keyturn.clients.redirect_uris import is_registered
 from keyturn.clients.registry import Registry
 from keyturn.errors import InvalidRequest, Refusal
-from keyturn.oauth.authorize.addressed import Addressed, Asked, address
+from keyturn.oauth.authorize.addressed import Addressed, Asked, address, client_of
 from keyturn.oauth.authorize.answer import OURS
 from keyturn.oauth.authorize.checks import check
 from keyturn.oauth.authorize.course import Course
@@ -34,9 +35,12 @@ class Authorize:
     forms: Forms
     registry: Registry
     requests: Requests
+    pushed: PushedRequests
     course: Course
     subject_of: Callable[[str], str]
     """Reads an `id_token_hint`; raises `InvalidRequest` for one that is not ours."""
+    require_par: bool
+    """Nobody's requests come but by `/oauth2/par`."""
 
     async def get(self, request: Request) -> Response:
         """Answer a request in the URL."""
@@ -87,14 +91,31 @@ class Authorize:
             raise
 
     async def _begin(self, request: Request, pairs: Pairs) -> Response:
-        addressed = await address(Asked.of(pairs), self.registry)
+        sent = Asked.of(pairs)
+        if is_pushed(sent.single("request_uri")):
+            return await self._begin_pushed(request, sent)
+        addressed = await address(sent, self.registry)
         note_client(request.scope, addressed.client)
         try:
             return await self._proceed(request, addressed)
         except Refusal as refusal:
             return self.course.replies.refusal(request, addressed, refusal)
 
+    async def _begin_pushed(self, request: Request, sent: Asked) -> Response:
+        """Answer a request that was pushed: whatever else was sent means nothing (RFC 9126 4)."""
+        client = await client_of(sent, self.registry)
+        note_client(request.scope, client)
+        asked = await self.pushed.find(sent.parameters["request_uri"], client.id)
+        if asked is None:
+            raise InvalidRequestUri("request_uri: used, expired, unknown or of another client")
+        if not is_registered(asked.redirect_uri, client.redirect_uris):
+            raise UnsafeRedirect("redirect_uri: not one of this client's any more")
+        return await self.course.begin(request, client, asked)
+
     async def _proceed(self, request: Request, addressed: Addressed) -> Response:
+        client = addressed.client
+        if self.require_par or client.require_par or client.require_signed_request_object:
+            raise InvalidRequest("request: this client pushes its requests")
         asked = check(addressed, self.course.replies.issuer, self.subject_of)
         return await self.course.begin(request, addressed.client, asked)
 
