@@ -13,6 +13,8 @@ from keyturn import paths
 from keyturn.pages.account import AccountPage
 from keyturn.pages.answers import Answers
 from keyturn.pages.consent import ConsentPage
+from keyturn.pages.device import DevicePage
+from keyturn.pages.device_views import DeviceViews
 from keyturn.pages.languages import Languages
 from keyturn.pages.login import LoginPage
 from keyturn.pages.page import Pages
@@ -81,10 +83,20 @@ class Hosted:
             accounts=parts.accounts,
             consents=parts.consents,
         )
+        device = DevicePage(
+            views=DeviceViews(self.pages, parts.browser_cookies, parts.csrf),
+            transactions=transactions,
+            forms=forms,
+            approvals=parts.device_approvals,
+            accounts=parts.accounts,
+            guesses=parts.device_throttle,
+            address=parts.address,
+        )
         return (
             by_link_and_form(paths.LOGIN_PAGE, login.get, login.post),
             by_link_and_form(paths.CONSENT_PAGE, consent.get, consent.post),
             by_link_and_form(paths.ACCOUNT_PAGE, account.get, account.post),
+            by_link_and_form(paths.DEVICE_PAGE, device.get, device.post),
             Route(paths.SIGNED_OUT, SignedOutPage(transactions, self.answers).get),
             Route(paths.STATIC, self.pages.stylesheet.get),
         )

@@ -8,6 +8,8 @@ import structlog
 from keyturn import __version__
 from keyturn.authorizations.codes import Codes
 from keyturn.authorizations.consents import Consents
+from keyturn.authorizations.device_approvals import DeviceApprovals
+from keyturn.authorizations.device_codes import DeviceCodes
 from keyturn.authorizations.pushed import PushedRequests
 from keyturn.authorizations.requests import Requests
 from keyturn.cache.client import Cache
@@ -76,6 +78,7 @@ class Parts:
     revocations: Revocations
     passwords: Passwords
     throttle: Throttle
+    device_throttle: Throttle
     ending: Ending
     address: ClientAddress
 
@@ -95,6 +98,7 @@ class Parts:
         outgoing = Outgoing.of(settings)
         key_rotation = KeyRotation(database, secrets, Policy.of(settings), audit)
         keyring = Keyring(key_rotation, clock, metrics)
+        throttle = Throttle(cache, settings.throttle, secrets, settings.issuer, metrics, clock)
         revocation_cache = RevocationCache(cache, clock, settings.issuer, settings.revocation.trust)
         revocations = Revocations(database, revocation_cache, metrics, clock)
         return cls(
@@ -116,7 +120,12 @@ class Parts:
             revocation_cache=revocation_cache,
             revocations=revocations,
             passwords=Passwords(settings.passwords, HashPool(settings.passwords, metrics, clock)),
-            throttle=Throttle(cache, settings.throttle, secrets, settings.issuer, metrics, clock),
+            throttle=throttle,
+            device_throttle=throttle.apart(
+                "device-",
+                client_attempts=settings.device.codes_per_address,
+                global_attempts=settings.device.wrong_codes,
+            ),
             ending=Ending(database, codec, revocations, audit, metrics),
             address=ClientAddress(settings.server.trusted_proxies),
         )
@@ -189,6 +198,25 @@ class Parts:
             audit=self.audit,
             issuer=self.settings.issuer,
         )
+
+    @property
+    def device_codes(self) -> DeviceCodes:
+        """The codes of devices."""
+        return DeviceCodes(
+            database=self.database,
+            starter=self.starter,
+            accounts=self.accounts,
+            secrets=self.secrets,
+            settings=self.settings.device,
+            sessions=self.settings.sessions,
+            audit=self.audit,
+            issuer=self.settings.issuer,
+        )
+
+    @property
+    def device_approvals(self) -> DeviceApprovals:
+        """What people say to devices."""
+        return DeviceApprovals(self.database, self.secrets, self.audit)
 
     @property
     def replays(self) -> Replays:

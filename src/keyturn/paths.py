@@ -10,12 +10,14 @@ PAR = "/oauth2/par"
 TOKEN = "/oauth2/token"  # noqa: S105 - a path
 REVOKE = "/oauth2/revoke"
 INTROSPECT = "/oauth2/introspect"
+DEVICE_AUTHORIZATION = "/oauth2/device_authorization"
 USERINFO = "/oauth2/userinfo"
 END_SESSION = "/oauth2/logout"
 
 LOGIN_PAGE = "/login"
 CONSENT_PAGE = "/consent"
 ACCOUNT_PAGE = "/account"
+DEVICE_PAGE = "/device"
 SIGNED_OUT = "/logout"
 STATIC = "/static/{name}"
 

@@ -16,9 +16,12 @@ from keyturn.oauth.authorize.endpoint import Authorize
 from keyturn.oauth.authorize.request_object import RequestObjects
 from keyturn.oauth.client_assertion import ClientAssertions
 from keyturn.oauth.client_authentication import ClientAuthentication
+from keyturn.oauth.device_authorization import DeviceAuthorization
 from keyturn.oauth.end_session import EndSession
 from keyturn.oauth.grants.authorization_code import AuthorizationCodeGrant
 from keyturn.oauth.grants.client_credentials import ClientCredentialsGrant
+from keyturn.oauth.grants.device_code import DeviceCodeGrant
+from keyturn.oauth.grants.first_tokens import FirstTokens
 from keyturn.oauth.grants.refresh_token import RefreshTokenGrant
 from keyturn.oauth.introspection import Introspection
 from keyturn.oauth.jwks import Jwks
@@ -63,16 +66,13 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
     limits = BodyLimits(parts.settings.server.max_form_bytes, parts.settings.server.body_timeout)
     forms = Forms(limits)
     authentication = _client_authentication(parts)
+    device_codes = parts.device_codes
+    first_tokens = FirstTokens(parts.access_tokens, parts.id_tokens, parts.accounts, parts.rotation)
     grants = (
-        AuthorizationCodeGrant(
-            codes=parts.codes,
-            access_tokens=parts.access_tokens,
-            id_tokens=parts.id_tokens,
-            accounts=parts.accounts,
-            rotation=parts.rotation,
-        ),
+        AuthorizationCodeGrant(parts.codes, first_tokens),
         RefreshTokenGrant(parts.rotation, parts.access_tokens, parts.id_tokens),
         ClientCredentialsGrant(parts.access_tokens, parts.clock),
+        DeviceCodeGrant(device_codes, first_tokens),
     )
     by_name = {one.name: one for one in grants}
     token = Token(forms, authentication, parts.dpop, by_name, parts.metrics)
@@ -81,6 +81,9 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
     )
     revocation = Revocation(
         forms, authentication, parts.ending, parts.verifier, parts.revocations, parts.audit
+    )
+    devices = DeviceAuthorization(
+        forms, authentication, device_codes, parts.device_throttle, parts.address
     )
     max_age = parts.settings.keys.jwks_max_age
     required = parts.settings.pushed_requests.required
@@ -91,6 +94,7 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
         Route(paths.JWKS, Jwks(parts.keyring, max_age).get),
         _post(paths.REVOKE, revocation.post),
         _post(paths.PAR, _pushing(parts, forms, authentication).post),
+        _post(paths.DEVICE_AUTHORIZATION, devices.post),
         Route(paths.OPENID_CONFIGURATION, metadata.get),
         Route(paths.OAUTH_METADATA, metadata.get),
     )

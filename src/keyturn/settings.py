@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator, model_va
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keyturn import settings_syntax as syntax
+from keyturn.settings_device import DeviceSettings
 from keyturn.settings_dpop import DpopSettings
 from keyturn.settings_outgoing import OutgoingSettings
 from keyturn.settings_pages import PagesSettings
@@ -226,6 +227,7 @@ class Settings(BaseSettings):
     session_api: SessionApiSettings = SessionApiSettings()
     pushed_requests: PushedRequestsSettings = PushedRequestsSettings()
     pages: PagesSettings = PagesSettings()
+    device: DeviceSettings = DeviceSettings()
     tokens: TokensSettings = TokensSettings()
     dpop: DpopSettings = DpopSettings()
     keys: KeysSettings = KeysSettings()

@@ -24,6 +24,7 @@ from starlette.requests import Request
 from support import replicas
 from support.api import PASSWORD, Api, api_of
 from support.chromium import PATIENCE, Tab
+from support.television import TELEVISION, Television
 from support.visitor import VERIFIER, WEB, authorization
 
 pytestmark = pytest.mark.browser
@@ -229,6 +230,25 @@ async def signed_in_elsewhere(app, person):
     return str(seeded.session_id)
 
 
+async def device_pages(app, tab):
+    """Walk through the pages of a device as who is signed in already."""
+    links = dict.fromkeys(("client_uri", "policy_uri", "tos_uri"), "https://tv.example/about")
+    raw = {**TELEVISION, "name": LONG_NAME, "scopes": MANY, **links}
+    device = await Television.begun(app.site, await app.site.client(raw), scope=" ".join(MANY))
+    await tab.open(device.told["verification_uri"])
+    yield "device"
+    await tab.type("user-code", "BCDF-BCDF")
+    await tab.press("go-on")
+    await becomes(tab, "document.activeElement.id", "problem")
+    yield "device-wrong"
+    await tab.open(device.told["verification_uri_complete"])
+    yield "device-link"
+    await tab.press("go-on")
+    yield "device-question"
+    await tab.press("allow")
+    yield "device-connected"
+
+
 async def pages(app, tab, language):
     """Walk through every page there is, in a language, and yield the name of each."""
     site = app.site
@@ -259,6 +279,8 @@ async def pages(app, tab, language):
     yield "account"
     await tab.press(f"end-{elsewhere}")
     yield "account-done"
+    async for name in device_pages(app, tab):
+        yield name
     await tab.open(f"{site.issuer}/oauth2/authorize?client_id=nobody")
     yield "error"
     await tab.open(f"{site.issuer}/login?request=none&client={app.client}")
@@ -326,6 +348,26 @@ async def test_a_person_signs_in_consents_sees_the_session_and_ends_it(app, tab,
     assert [
         one for one in tab.complaints if "favicon" not in one and "status of 4" not in one
     ] == []
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
+async def test_a_person_connects_a_device(app, tab, scripts):
+    person = await app.site.person()
+    device = await Television.begun(app.site, await app.site.client(TELEVISION))
+    await tab.scripts(on=scripts)
+    await tab.open(device.told["verification_uri"])
+    await type_in(tab, person)
+    await tab.press("sign-in")
+    await tab.type("user-code", device.code.lower().replace("-", " "))
+    await tab.press("go-on")
+    seen = await tab.evaluate("document.body.innerText")
+    assert device.code in seen
+    assert "Television" in seen
+    assert await device.error() == "authorization_pending"
+    await tab.press("allow")
+    assert "is connected" in await tab.evaluate("document.getElementById('done').innerText")
+    assert (await device.poll()).status_code == 200
+    assert [one for one in tab.complaints if "favicon" not in one] == []
 
 
 @pytest.mark.parametrize("look", LOOKS)

@@ -173,7 +173,10 @@ async def test_WB_11_pages_of_others_may_not_read_them(api, origin):
     assert cors(await api.form("/oauth2/token", "app", token="x")) == {}
 
 
-@pytest.mark.parametrize("path", ["/oauth2/introspect", "/oauth2/nothing", "/"])
+@pytest.mark.parametrize(
+    "path",
+    ["/oauth2/introspect", "/oauth2/device_authorization", "/device", "/oauth2/nothing", "/"],
+)
 async def test_WB_11_no_page_may_read_anything_else(api, path):
     for origin in (ORIGIN, FOREIGN_ORIGIN, "null"):
         answer = await api.form(path, "reader", headers={"origin": origin}, token="x")

@@ -29,9 +29,10 @@ from keyturn.errors import AccountExists
 from keyturn.users.model import NewUser
 from support import replicas
 from support.api import APP, PASSWORD, Api, Person, SignedIn, api_of, claims_of, joined, memoryless
-from support.browserless import SPA, Browserless
+from support.browserless import SPA, Browserless, forms_of
 from support.proxy import Proxy
 from support.replicas import Replica
+from support.television import entry
 
 WRONG = "wrong horse battery"
 HASHES = "keyturn_password_hash_duration_seconds_count"
@@ -663,6 +664,33 @@ async def test_CR_6_the_sign_in_page_counts_against_the_same_budget(guarded):
         line = await guarded.api.line(answer)
         assert (answer.status_code, line["detail"]) == (429, "throttle: account")
         assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_CR_6_a_hundred_user_codes_at_once_do_not_pass(guarded):
+    """Of both servers together: a person who is signed in guesses at what devices show."""
+    api, person = guarded.api, await guarded.api.person()
+    browser = Browserless(api, headers={"x-forwarded-for": somewhere()})
+    form = forms_of(await entry(browser, person, "/device"))["device-code"]
+    codes = (f"XXXX-XX{one}{two}" for one in "BCDFGHJKLM" for two in "BCDFGHJKLM")
+
+    async def guess(code: str, on: int) -> httpx2.Response:
+        one = replace(browser, on=on, cookies=dict(browser.cookies))
+        return await one.send("POST", form.action, data={**form.fields, "user_code": code})
+
+    began = time.monotonic()
+    answers = await asyncio.gather(*(guess(code, on % 2) for on, code in enumerate(codes)))
+    allowed = most_guesses(time.monotonic() - began)
+    statuses = Counter(answer.status_code for answer in answers)
+    assert {400, 429} <= set(statuses) <= {400, 429, 503}, "503: the pool sheds some of them"
+    assert ACCOUNT <= statuses[400] <= allowed
+    for answer in answers:
+        if answer.status_code == 429:
+            assert int(answer.headers["retry-after"]) >= 1
+            assert "Too many attempts. Try again in" in answer.text
+            assert (await api.line(answer))["detail"] == "throttle: account"
+    assert len(await api.events("user_code_refused", user_id=person.id)) >= 1
+    # Codes have a budget of their own: the person may still prove a password.
+    assert (await guarded.attempt(person.email, PASSWORD, at=somewhere())).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"])

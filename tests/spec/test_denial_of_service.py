@@ -19,6 +19,7 @@ import pytest
 from support import replicas
 from support.api import PASSWORD, Api, joined
 from support.site import Conversation
+from support.television import DEVICE_CODE, TELEVISION
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -27,6 +28,7 @@ FORMS = {
     "/oauth2/revoke": ("token", "token_type_hint", "client_id", "client_secret"),
     "/oauth2/introspect": ("token", "token_type_hint", "client_id", "client_secret"),
     "/oauth2/par": ("redirect_uri", "state", "request", "client_id"),
+    "/oauth2/device_authorization": ("scope", "resource", "client_id", "client_secret"),
 }
 BODIES = {
     "/auth/login": ("email", "password", "scope", "transport", "rememberMe"),
@@ -507,9 +509,11 @@ async def good_requests(api: Api) -> list[tuple[str, str, dict[str, str], bytes]
         content = json.dumps(members).encode()
         good.append((method, path, {"Content-Type": JSON, **app}, content))
 
-    secret = api.secrets["poster"] or ""
+    secret, tv = api.secrets["poster"] or "", await api.client(TELEVISION)
     form("/oauth2/token", grant_type="refresh_token", refresh_token=device.refresh_token, client_id="app")  # fmt: skip
     form("/oauth2/token", grant_type="client_credentials", scope="orders.read", client_id="poster", client_secret=secret)  # fmt: skip
+    form("/oauth2/device_authorization", client_id=tv, scope="orders.read")
+    form("/oauth2/token", grant_type=DEVICE_CODE, device_code="x" * 43, client_id=tv)
     form("/oauth2/revoke", token=device.refresh_token[:-4], client_id="app")
     form("/oauth2/introspect", token=device.access_token, client_id="poster", client_secret=secret)
     for path in ("/auth/refresh", "/auth/reauthenticate", "/auth/logout-all", "/auth/password"):

@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
 from keyturn.users.model import NewUser
 from support import replicas
 from support.api import Api, Person, api_of
+from support.browserless import Browserless
 from support.forging import Forger, purpose_key
 from support.replicas import AUDIENCE, ORIGIN
 from support.secret_scan import (
@@ -40,12 +41,14 @@ from support.secret_scan import (
     redis_dump,
     scan,
 )
+from support.television import TELEVISION, Television, answered, question
 
 PURPOSES = (
     "keyturn refresh tag v1",
     "keyturn refresh derive v1",
     "keyturn signing key sealing v1",
     "keyturn throttle v1",
+    "keyturn device codes v1",
 )
 
 
@@ -145,6 +148,7 @@ async def live(day: Day) -> None:
     person = await add_person(day)
     await sign_in_and_out(day, person)
     await be_a_client(day)
+    await connect_a_device(day, person)
     await make_mistakes(day, person)
     await have_trouble(day, person)
     key = (await Forger.of(day.api, await day.api.sign_in(person))).key
@@ -220,6 +224,22 @@ async def be_a_client(day: Day) -> None:
     await api.form("/oauth2/revoke", "poster", token=token)
 
 
+async def connect_a_device(day: Day, person: Person) -> None:
+    """One device is connected, one waits; both codes of each are secrets while they live."""
+    client, browser = await day.api.client(TELEVISION), Browserless(day.api)
+    connected, waiting = [await Television.begun(day.api, client) for _ in range(2)]
+    for one in (connected, waiting):
+        day.keep("device code", one.told["device_code"])
+        day.keep("user code", one.code)
+        day.keep("user code", one.code.replace("-", ""))
+    await answered(browser, person, connected)
+    await question(browser, person, waiting)
+    given = (await connected.poll()).json()
+    day.keep("refresh token", given["refresh_token"])
+    assert await connected.error() == "invalid_grant"
+    assert await waiting.error() == "authorization_pending"
+
+
 async def make_mistakes(day: Day, person: Person) -> None:
     """Put secrets where they do not belong: what is refused must not be written down either."""
     api = day.api
@@ -282,6 +302,7 @@ async def test_OP_1_no_secret_stands_anywhere(day):
     assert kinds >= {
         "master secret", "password of database", "password of redis", "password", "new password",
         "wrong password", "client secret", "refresh token", "cookie", "private exponent",
+        "device code", "user code",
     }  # fmt: skip
     assert sum(name.startswith("refresh token") for name in day.secrets) >= 7
     assert scan(day.secrets, places) == []

@@ -12,12 +12,13 @@ from keyturn import paths
 from keyturn.hosted import Hosted
 from keyturn.logouts.model import Delivery
 from keyturn.routes import public_routes
-from support.api import PASSWORD, claims_of
+from support.api import OTHER_AUDIENCE, PASSWORD, claims_of
 from support.browserless import SPA, VERIFIER, Browserless, forms_of, request_of, told
 from support.forging import unb64
 from support.possession import Holder
 from support.pushing import pushed, visit
 from support.signing import RequestSigner, jwks, key_for
+from support.television import DEVICE_CODE, Television, answered
 
 WRONG_ADDRESS = "code: the redirect URI is not that of the request"
 
@@ -32,8 +33,9 @@ PUSHED = "urn:ietf:params:oauth:request_uri:"
 
 @pytest.fixture(scope="module")
 async def spa(api):
-    """A public, first-party client that signs its requests."""
-    return await api.client({**SPA, "jwks": jwks(KEY)})
+    """A public client that has every grant of people, and signs its requests."""
+    grants = [*SPA["grant_types"], DEVICE_CODE]
+    return await api.client({**SPA, "jwks": jwks(KEY), "grant_types": grants})
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,8 @@ async def things(api, spa):
     given = await browser.tokens(spa, person, scope="openid offline_access")
     machine = await api.token("machine", grant_type="client_credentials")
     logout_token = await logout_token_of(api, spa, given)
+    device, waiting = [await Television.begun(api, spa) for _ in range(2)]
+    await answered(browser, person, device)
     return browser, {
         "access token": given["access_token"],
         "ID token": given["id_token"],
@@ -57,6 +61,8 @@ async def things(api, spa):
         "pushed request": await pushed(api, spa),
         "request object": RequestSigner(spa, api.issuer, KEY).request(request_of(spa)),
         "token of a form": form.fields["csrf"],
+        "device code": device.told["device_code"],
+        "user code": waiting.code,
         **{f"{kind} cookie": next(v for name, v in browser.cookies.items() if kind in name)
            for kind in ("login", "browser")},
     }  # fmt: skip
@@ -147,6 +153,22 @@ async def at_code(api, client, _browser, token):
     return await api.refusal(answer) == (400, "invalid_grant", WRONG_ADDRESS)
 
 
+async def at_device_code(api, client, _browser, token):
+    answer = await api.token(
+        client, grant_type=DEVICE_CODE, device_code=token, resource=OTHER_AUDIENCE
+    )
+    # A resource that was not granted uses no code up.
+    assert answer.json()["error"] in {"invalid_grant", "invalid_target"}
+    return answer.json()["error"] == "invalid_target"
+
+
+async def at_device_page(_api, _client, browser, token):
+    form = await browser.open(paths.DEVICE_PAGE)
+    answer = await browser.submit(form, "device-code", user_code=token)
+    assert answer.status_code in {200, 400}
+    return "device" in forms_of(answer)
+
+
 async def at_revocation(api, client, _browser, token):
     """Another client's word: whatever it is, nothing happens, and nobody is told what it was."""
     answer = await api.form("/oauth2/revoke", "machine", token=token)
@@ -207,6 +229,8 @@ DOORS = {
     f"{paths.END_SESSION} as hint": at_sign_out,
     f"{paths.TOKEN} as refresh_token": at_refresh,
     f"{paths.TOKEN} as code": at_code,
+    f"{paths.TOKEN} as device_code": at_device_code,
+    f"{paths.DEVICE_PAGE} as user_code": at_device_page,
     **{f"{path} as credential": as_session_credential(CREDENTIALS[path], path)
        for path in CREDENTIALS},
     f"{paths.LOGIN_PAGE} as handle": as_handle(paths.LOGIN_PAGE),
@@ -224,6 +248,8 @@ GOOD = {
     ("code", f"{paths.TOKEN} as code"),
     ("pushed request", f"{paths.AUTHORIZE} as request_uri"),
     ("request object", f"{paths.PAR} as request"),
+    ("device code", f"{paths.TOKEN} as device_code"),
+    ("user code", f"{paths.DEVICE_PAGE} as user_code"),
     ("handle of a request", f"{paths.RESUME} as handle"),
     ("handle of a request", f"{paths.LOGIN_PAGE} as handle"),
     ("handle of a request", f"{paths.CONSENT_PAGE} as handle"),
@@ -231,7 +257,7 @@ GOOD = {
 }
 TAKES_NOTHING = {
     paths.JWKS, paths.OPENID_CONFIGURATION, paths.OAUTH_METADATA, paths.SESSION_OPENAPI,
-    paths.STATIC, paths.LOGIN, paths.SIGNED_OUT,
+    paths.STATIC, paths.LOGIN, paths.SIGNED_OUT, paths.DEVICE_AUTHORIZATION,
 }  # fmt: skip
 """Doors to which nothing that we handed out is brought, but the login cookie to say goodbye with."""
 

@@ -25,6 +25,7 @@ from keyturn.telemetry.metrics import Metrics
 from keyturn.web.cors import Cors
 from support import replicas
 from support.keys import POLICY, keyring_of
+from support.television import DEVICE_CODE
 
 ISSUER = "https://id.example"
 MAX_AGE = 300
@@ -163,6 +164,7 @@ async def test_KY_6_both_documents_agree_and_stay_below_the_issuer(browser):
         "jwks_uri": f"{ISSUER}/.well-known/jwks.json",
         "revocation_endpoint": f"{ISSUER}/oauth2/revoke",
         "introspection_endpoint": f"{ISSUER}/oauth2/introspect",
+        "device_authorization_endpoint": f"{ISSUER}/oauth2/device_authorization",
     }
 
 
@@ -171,7 +173,7 @@ async def test_the_document_names_what_there_is_and_nothing_else(browser):
     document = (await browser.get(paths.OPENID_CONFIGURATION)).json()
     assert document["response_types_supported"] == ["code"]
     assert document["response_modes_supported"] == ["query", "form_post"]
-    grants = ["authorization_code", "refresh_token", "client_credentials"]
+    grants = ["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE]
     assert document["grant_types_supported"] == grants
     assert document["subject_types_supported"] == ["public"]
     assert document["id_token_signing_alg_values_supported"] == ["RS256", "PS256"]

@@ -194,6 +194,7 @@ async def test_the_command_purges_and_says_how_much(database, database_url):
         "logins": 0,
         "requests": 0,
         "codes": 0,
+        "device_codes": 0,
         "replays": 0,
         "creations": 0,
     }

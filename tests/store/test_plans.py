@@ -48,6 +48,10 @@ insert into authorization_codes (code_hash, client_id, redirect_uri, user_id, lo
                                  audiences, id_token_claims, auth_time, amr, remembered, expires_at)
 select value_hash, 'web', '', user_id, id, '{}', '{}', '{}', now(), '{}', false, expires_at
   from logins;
+insert into device_authorizations (device_code_hash, user_code_hash, client_id, scopes, audiences,
+                                   poll_interval, expires_at, decision, decided_at, user_id, auth_time, amr)
+select value_hash, value_hash, 'web', '{}', '{}', '5 s', expires_at, 'approved', now(), user_id, now(), '{}'
+  from logins;
 insert into step_ups select id, now() from sessions;
 insert into consents (user_id, client_id, scopes) select id, 'web', '{}' from users;
 insert into clients (id, name, kind, auth_method, grant_types, scopes, audiences)
@@ -55,7 +59,7 @@ select 'client-' || n, '', 'public', 'none', '{}', '{}', '{}' from generate_seri
 insert into logout_deliveries (session_id, client_id, user_id)
 select id, 'client-' || substr(id::text, 5, 2), user_id from sessions;
 analyze sessions, revocations, users, logins, authorization_requests, authorization_codes, consents,
-        clients, logout_deliveries, step_ups
+        clients, logout_deliveries, step_ups, device_authorizations
 """
 
 

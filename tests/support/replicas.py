@@ -27,6 +27,8 @@ GENEROUS = {
     "throttle__address_attempts": "1000000",
     "throttle__global_attempts": "1000000",
     "throttle__client_attempts": "1000000",
+    "device__codes_per_address": "1000000",
+    "device__wrong_codes": "1000000",
     "audit__flush_interval": "0.05",
 }
 """Everybody calls from one address here, so its limits would be everybody's."""

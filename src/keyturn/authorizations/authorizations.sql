@@ -116,3 +116,88 @@ delete from consents where user_id = $1 and client_id = $2;
 -- name: list_consents
 -- The applications a person has allowed something, by id.
 select client_id, scopes, granted_at from consents where user_id = $1 order by client_id;
+
+-- name: hold_account
+-- Hold an account open while a device gets something of it; nothing if it was closed since the proof.
+select id
+  from users
+ where id = $1 and disabled_at is null and deleted_at is null and valid_after < $2
+   for share;
+
+-- name: hold_login
+-- Hold a browser login open while its person answers; nothing if it has ended.
+select id
+  from logins
+ where id = $1 and user_id = $2 and ended_at is null and expires_at > now()
+   for share;
+
+-- name: issue_device_code
+-- Keep a device code with its user code; nothing when that user code is taken, under any secret.
+insert into device_authorizations
+       (device_code_hash, user_code_hash, client_id, scopes, audiences, device, ip, poll_interval,
+        expires_at)
+select $1, ($2::bytea[])[1], $3, $4, $5, $6, $7, $8, now() + $9::interval
+ where not exists (select from device_authorizations where user_code_hash = any($2::bytea[]))
+    on conflict (user_code_hash) do nothing;
+
+-- name: poll_device_code
+-- Note that a device asks again, and whether that is too soon: then it has to wait longer.
+update device_authorizations
+   set polled_too_soon = coalesce(polled_at > now() - poll_interval * $3, false),
+       poll_interval = poll_interval
+                     + case when polled_at > now() - poll_interval * $3 then $4::interval
+                            else interval '0' end,
+       polled_at = greatest(polled_at, now())
+ where device_code_hash = $1 and client_id = $2 and decision is null and expires_at > now()
+returning polled_too_soon;
+
+-- name: read_device_code
+-- What a device code is bound to, what a person said to it, and whether its time is over.
+select client_id, scopes, audiences, device, host(ip) as ip, decision, user_id, auth_time, amr,
+       consumed_at is not null as consumed, expires_at <= now() as expired
+  from device_authorizations
+ where device_code_hash = $1;
+
+-- name: consume_device_code
+-- Redeem a device code: the one statement that decides who does.
+update device_authorizations
+   set consumed_at = now()
+ where device_code_hash = $1 and decision = 'approved' and consumed_at is null
+   and expires_at > now();
+
+-- name: find_user_code
+-- What a person is asked by a user code: one that nobody has answered, or they themselves have.
+select client_id, scopes, device, host(ip) as ip, decision, created_at, now() as decided_at
+  from device_authorizations
+ where user_code_hash = any($1::bytea[]) and expires_at > now()
+   and (decision is null or user_id = $2);
+
+-- name: approve_user_code
+-- Let a device act for a person; again by the same one changes nothing, and never after a no.
+update device_authorizations
+   set decision = 'approved', decided_at = now(), user_id = $2, auth_time = $3, amr = $4
+ where user_code_hash = any($1::bytea[]) and expires_at > now()
+   and (decision is null or (decision = 'approved' and user_id = $2));
+
+-- name: deny_user_code
+-- Say no to a device, for good; its own person may, as long as it has fetched nothing.
+update device_authorizations
+   set decision = 'denied', decided_at = now(), user_id = $2
+ where user_code_hash = any($1::bytea[]) and expires_at > now() and consumed_at is null
+   and (decision is null or user_id = $2);
+
+-- name: void_device_codes
+-- Let what a user approved for devices of one client, and none has fetched, give nothing any more.
+update device_authorizations
+   set decision = 'denied', decided_at = now()
+ where user_id = $1 and client_id = $2 and decision = 'approved' and consumed_at is null;
+
+-- name: purge_device_codes
+-- Delete a batch of device codes whose devices have been told how they ended, or ask no more.
+delete from device_authorizations
+ where device_code_hash = any(array(select device_code_hash
+                                      from device_authorizations
+                                     where expires_at < now() - $1::interval
+                                     order by expires_at
+                                     limit $2
+                                       for update skip locked));

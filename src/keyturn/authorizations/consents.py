@@ -66,6 +66,7 @@ class Consents:
             withdrawn = await tx.execute(SQL["withdraw_consent"], user_id, client_id) == 1
             # Codes before sessions: that is the order in which a redemption takes hold of them.
             await tx.execute(SQL["void_codes"], user_id, client_id)
+            await tx.execute(SQL["void_device_codes"], user_id, client_id)
             ended = await end_sessions_at_client(tx, user_id, client_id, "consent_withdrawn")
         await self.ending.tell(ended, "consent_withdrawn")
         if withdrawn:

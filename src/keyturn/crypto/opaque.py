@@ -29,6 +29,11 @@ def token_urlsafe(size: int = 32) -> str:
     return secrets.token_urlsafe(size)
 
 
+def pick(alphabet: str) -> str:
+    """Return one random character, each as likely as every other."""
+    return secrets.choice(alphabet)
+
+
 def random_uuid() -> uuid.UUID:
     """Return a random UUID (version 4): ids of users, jti values, audit events."""
     return uuid.uuid4()

@@ -23,6 +23,7 @@ CURSORS = "keyturn cursors v1"
 CREATIONS = "keyturn creations v1"
 DPOP_NONCE = "keyturn dpop nonce v1"
 PUSHED = "keyturn pushed requests v1"
+DEVICE_CODES = "keyturn device codes v1"
 
 KEY_SIZE = 32
 

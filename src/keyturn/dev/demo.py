@@ -34,6 +34,7 @@ SECRETS = {
     "demo-service": SERVICE_SECRET,
     "demo-api": READER_SECRET,
     "demo-partner": PARTNER_SECRET,
+    "demo-tv": None,
 }
 """The demo clients, and how the confidential ones prove themselves."""
 
@@ -42,6 +43,15 @@ CALLBACKS = ["http://127.0.0.1/callback", "http://localhost:8083/callback"]
 """Where codes are sent: to the first on any port, as RFC 8252 has it for native apps."""
 
 ABOUT_PEOPLE = ["openid", "profile", "email", "offline_access"]
+
+TELEVISION: dict[str, Any] = {
+    "id": "demo-tv",
+    "name": "Demo television",
+    "kind": "public",
+    "grant_types": ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
+    "scopes": ["orders.read", *ABOUT_PEOPLE],
+    "audiences": [EXAMPLE_AUDIENCE],
+}
 
 
 def clients(example_origin: str, issuer: str) -> list[dict[str, Any]]:
@@ -90,4 +100,5 @@ def clients(example_origin: str, issuer: str) -> list[dict[str, Any]]:
             "post_logout_redirect_uris": CALLBACKS,
             "secret": PARTNER_SECRET,
         },
+        TELEVISION,
     ]

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
-from keyturn.authorizations import codes, requests
+from keyturn.authorizations import codes, device_codes, requests
 from keyturn.clock import Clock
 from keyturn.creations import creations
 from keyturn.db.pool import Database, Statements
@@ -27,6 +27,7 @@ class Purged:
     logins: int = 0
     requests: int = 0
     codes: int = 0
+    device_codes: int = 0
     replays: int = 0
     creations: int = 0
 
@@ -54,6 +55,9 @@ class Purge:
                 "authorization_requests", self._repeated(requests.purge_expired)
             ),
             codes=await self._all("authorization_codes", self._repeated(codes.purge_expired)),
+            device_codes=await self._all(
+                "device_authorizations", self._repeated(device_codes.purge_expired)
+            ),
             replays=await self._all("replays", self._repeated(replays.purge_expired)),
             creations=await self._all("creations", self._repeated(creations.purge_expired)),
         )

@@ -18,6 +18,7 @@ from keyturn.crypto import client_jws, opaque, pkce
 from keyturn.crypto.jose import ALGORITHM, PSS_ALGORITHM
 from keyturn.oauth.authorize.checks import PROMPTS
 from keyturn.oauth.authorize.decision import REACHABLE
+from keyturn.oauth.grants.device_code import DeviceCodeGrant
 from keyturn.tokens.claims import STANDARD_SCOPES, shown
 from keyturn.web.public_document import public_document
 
@@ -64,13 +65,19 @@ def describe(issuer: str, *, require_par: bool = False) -> dict[str, Any]:
         "jwks_uri": issuer + paths.JWKS,
         "revocation_endpoint": issuer + paths.REVOKE,
         "introspection_endpoint": issuer + paths.INTROSPECT,
+        "device_authorization_endpoint": issuer + paths.DEVICE_AUTHORIZATION,
         "userinfo_endpoint": issuer + paths.USERINFO,
         "end_session_endpoint": issuer + paths.END_SESSION,
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": [
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            DeviceCodeGrant.name,
+        ],
         "code_challenge_methods_supported": [pkce.METHOD],
         "authorization_response_iss_parameter_supported": True,
         "scopes_supported": sorted(STANDARD_SCOPES),

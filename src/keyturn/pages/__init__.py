@@ -3,9 +3,11 @@
     login         an e-mail address and a password in, a browser login out
     consent       what an application may do; yes or no
     account       where a person is signed in, what they have allowed; the end of both
+    device        the code of a device in, what it asks for, yes or no
+    device_views  how that looks
     signed_out    the end of it: where people sign out, and what they see then
     answers       error pages, forms that post themselves, logout pages: for the protocol's doors
-    waiting       what a page is for: a request for authorization, or the account
+    waiting       what a page is for: a request for authorization, a device, or the account
     devices       a browser by the name its owner knows it by
     page          one page of this house: language, style, name
     languages     catalogues, and which of them a person reads

@@ -1,6 +1,6 @@
 """GET, POST /login: an e-mail address and a password in, a browser login out.
 
-For the request the page names; without one, for the person's own account.
+For the request or the device the page names; without one, for the person's own account.
 """
 
 from collections.abc import Mapping
@@ -159,6 +159,7 @@ class LoginPage:
             "email": filled.email,
             "remembered": filled.remembered,
             "again": filled.again,
+            "reason": purpose.reason,
             "days": language.amount(self.remembered_lifetime // DAY, "day"),
             **_told(language, problem),
         }

@@ -1,8 +1,8 @@
 """What a page is for, and the tokens of the forms on it.
 
 Mostly a request for authorization that waits in this browser for its person; a person may also
-sign in for their own account, where nothing waits. Where a browser goes after a page is one of
-these two, never an address that was sent.
+sign in for a device that waits elsewhere, or for their own account, where nothing waits. Where a
+browser goes after a page is one of these three, never an address that was sent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from keyturn import paths
 from keyturn.authorization_errors import RequestOver
+from keyturn.authorizations import user_codes
 from keyturn.authorizations.model import AuthorizationRequest, Pending
 from keyturn.authorizations.requests import Requests
 from keyturn.clients.model import Client
@@ -30,8 +31,16 @@ from keyturn.web.request_notes import note_again, note_client
 from keyturn.web.responses import see_other
 
 HANDLE: Final = "request"
+USER_CODE: Final = "user_code"
+"""The code of a device, as its person reads it there (RFC 8628 section 3.3.1)."""
+DEVICE: Final = "device"
+"""Says that a sign-in is for a device; its value is the code, where that is known already."""
+NO_CODE: Final = "any"
 OTHER_ACCOUNT: Final = "other"
 """Asks for an empty sign-in form, although somebody is signed in."""
+
+KEPT: Final = (HANDLE, CLIENT, DEVICE, OTHER_ACCOUNT, LANGUAGE)
+"""What names a page again in the address it is found at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,11 @@ class Waiting:
     browser: Browser
     by_another: bool = False
     """Whether the person said that they want to go on as somebody else."""
+
+    @property
+    def reason(self) -> str:
+        """The key of what the sign-in page says it is for."""
+        return "login.to"
 
     @property
     def asked(self) -> AuthorizationRequest:
@@ -103,6 +117,7 @@ class OwnAccount:
     login_hint: str = ""
     chooses_account: bool = False
     way_on: str = paths.ACCOUNT_PAGE
+    reason: str = "login.account"
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -114,7 +129,37 @@ class OwnAccount:
         return login is not None
 
 
-Purpose: TypeAlias = Waiting | OwnAccount
+@dataclass(frozen=True, slots=True)
+class ForDevice:
+    """A device waits elsewhere: the person is to type its code, or to look at it once more."""
+
+    browser: Browser
+    code: str | None = None
+    """The code, where a link brought it; the person still confirms it."""
+    chooses_account: bool = False
+    client: None = None
+    handle: str = ""
+    sources: Sources = NOTHING_ELSE
+    ui_locales: Sequence[str] = ()
+    login_hint: str = ""
+    reason: str = "login.device"
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What names it in a link or a form of a page."""
+        return device_query(self.code, another=self.chooses_account)
+
+    @property
+    def way_on(self) -> str:
+        """The page that asks for the code, with the code."""
+        return device_page(self.code)
+
+    def is_met_by(self, login: Login | None) -> bool:
+        """Whether somebody is signed in, unless the person wants to be somebody else."""
+        return login is not None and not self.chooses_account
+
+
+Purpose: TypeAlias = Waiting | ForDevice | OwnAccount
 """What a person signs in for."""
 
 
@@ -133,7 +178,10 @@ class Transactions:
         """Return what a sign-in is for. Raises as `open` does."""
         if HANDLE in sent:
             return await self.open(request, sent)
-        return OwnAccount(self.cookies.ensure(request))
+        browser = self.cookies.ensure(request)
+        if DEVICE in sent:
+            return ForDevice(browser, user_codes.read(sent[DEVICE]), OTHER_ACCOUNT in sent)
+        return OwnAccount(browser)
 
     async def open(self, request: Request, sent: Mapping[str, str]) -> Waiting:
         """Return the request that `sent` names, if it is this browser's.
@@ -176,7 +224,7 @@ class Transactions:
         return hidden({**purpose.query, "csrf": token, "lang": language})
 
     def go_on(self, purpose: Purpose) -> Response:
-        """Send the browser on: to have the request decided again, or to the account."""
+        """Send the browser on: to have the request decided again, to the code, or the account."""
         return see_other(f"{self.issuer}{purpose.way_on}")
 
     async def _over(self, request: Request, sent: Mapping[str, str], detail: str) -> RequestOver:
@@ -184,10 +232,22 @@ class Transactions:
         return RequestOver(detail, client_id=sent.get(CLIENT), signed_in=login is not None)
 
 
+def device_query(code: str | None, *, another: bool = False) -> Mapping[str, str]:
+    """Return what a sign-in for a device is named by; `another`: of another account."""
+    named = {DEVICE: user_codes.shown(code) if code else NO_CODE}
+    return {**named, OTHER_ACCOUNT: "yes"} if another else named
+
+
+def device_page(code: str | None) -> str:
+    """Return the address of the page that asks for a device's code, with the code if known."""
+    query = f"?{urlencode({USER_CODE: user_codes.shown(code)})}" if code else ""
+    return f"{paths.DEVICE_PAGE}{query}"
+
+
 def note_way_back(request: Request, path: str, form: Mapping[str, str]) -> None:
     """Note the page that a form of ours stood on, for the page that says it cannot be answered.
 
     The form is not sent twice: a password belongs in no link, and in nobody's memory.
     """
-    kept = {name: form[name] for name in (HANDLE, CLIENT, OTHER_ACCOUNT, LANGUAGE) if name in form}
+    kept = {name: form[name] for name in KEPT if name in form}
     note_again(request.scope, f"{path}?{urlencode(kept)}" if kept else path)

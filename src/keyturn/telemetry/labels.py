@@ -24,6 +24,10 @@ TOKEN_RESULTS = (
     "unsupported_grant_type",
     "invalid_dpop_proof",
     "use_dpop_nonce",
+    "authorization_pending",
+    "slow_down",
+    "access_denied",
+    "expired_token",
     "unsupported_media_type",
     "request_too_large",
     "request_timeout",
@@ -73,7 +77,13 @@ PUSH_RESULTS = (
 )
 """What the PAR endpoint answers; a code that is missing here counts as the last one."""
 UNREADABLE = ("400", "408", "414", "431")
-GRANTS = ("authorization_code", "refresh_token", "client_credentials", "unsupported")
+GRANTS = (
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    "urn:ietf:params:oauth:grant-type:device_code",
+    "unsupported",
+)
 REVOKE_REASONS = (
     "reuse",
     "logout",
@@ -95,6 +105,7 @@ PURGED = (
     "authorization_codes",
     "replays",
     "creations",
+    "device_authorizations",
     "signing_keys",
 )
 AUDIT_LOSSES = ("queue_full", "refused", "shutdown", "stdout")

@@ -180,6 +180,7 @@ class Accounts:
         """
         async with self.database.transaction() as tx:
             await tx.fetch_row(SQL["lock"], login.user_id, None)
+            await tx.execute(SQL["void_approvals"], login.user_id)
             ended = await end_others(tx, login, "logout_all")
         if ended is None:
             return 0
@@ -224,8 +225,9 @@ async def hold(tx: Statements, user_id: UUID, seen: Versions) -> User:
 
 
 async def end_everything(tx: Statements, user_id: UUID, closing: Closing) -> list[Ended]:
-    """End the logins and the sessions of an account that is being closed."""
+    """End the logins, the devices' approvals and the sessions of an account that is closed."""
     await end_logins_of_user(tx, user_id, closing.reason)
+    await tx.execute(SQL["void_approvals"], user_id)
     return await end_sessions_of_user(tx, user_id, closing.reason, closing.keep)
 
 

@@ -6,6 +6,9 @@ address, and everybody together, may fail so often in a window. An address that 
 an account keeps a budget of its own there: a stranger who fails on purpose delays strangers.
 Client secrets cannot be guessed; their failures are only counted, so nobody locks a client out.
 
+What is short enough to be typed (a device's user code) has limits of its own kind, `subject`: an
+attacker owns right codes as well, so a right one clears nothing and makes no address known.
+
 Known and unknown e-mails are counted alike. Keys in Redis are HMACs: no e-mail address, no IP
 address. While Redis is away each process counts for itself.
 """
@@ -16,7 +19,7 @@ import ipaddress
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from importlib import resources
 
@@ -66,6 +69,8 @@ class Throttle:
     issuer: str
     metrics: Metrics
     clock: Clock
+    subject: str = ""
+    """What is guessed, where it is no password: counted apart from everything else."""
     _memory: MemoryLedger = field(init=False, repr=False)
     _memory_of_clients: MemoryLedger = field(init=False, repr=False)
     """Apart: names of clients, which cost nothing to invent, must not push accounts out."""
@@ -76,11 +81,18 @@ class Throttle:
             ledger = MemoryLedger(self.settings, self.clock, KNOWN_FOR.total_seconds())
             object.__setattr__(self, name, ledger)
 
+    def apart(self, subject: str, **limits: int) -> "Throttle":
+        """Return a limiter of something else, counted apart, with some limits of its own."""
+        return replace(self, subject=subject, settings=self.settings.model_copy(update=limits))
+
     @asynccontextmanager
-    async def guess(self, account: str, address: str) -> AsyncIterator[None]:
+    async def guess(
+        self, account: str, address: str, *, clears: bool = True
+    ) -> AsyncIterator[None]:
         """Count one attempt at `account` from `address` around the check of a password.
 
-        The block ends normally: a success, which clears the account's failures. It raises
+        The block ends normally: a success, which clears the account's failures, or if it `clears`
+        nothing, only takes itself back. It raises
         `Unavailable`: nothing was learnt, the attempt does not count. Anything else, a caller who
         went away included, stays a failure. Raises `Throttled` instead of entering the block.
         """
@@ -90,10 +102,17 @@ class Throttle:
         except Unavailable:
             await self._release(reservation, succeeded=False)
             raise
-        await self._release(reservation, succeeded=True)
+        await self._release(reservation, succeeded=clears)
 
     async def client_failed(self, client_id: str, address: str) -> None:
         """Count a failed client secret. Raises `Throttled` when there were too many."""
+        await self._count_client(client_id, address)
+
+    async def client_asked(self, client_id: str, address: str) -> None:
+        """Count what a client gets that anybody can name. Raises `Throttled` for too much."""
+        await self._count_client(client_id, address)
+
+    async def _count_client(self, client_id: str, address: str) -> None:
         # Anybody may invent client ids: failures share so many counters and no more.
         key = self._key("client", f"{client_id}\0{_site(address)}", CLIENT_BUCKET)
         most, window = self.settings.client_attempts, self.settings.window
@@ -165,7 +184,7 @@ class Throttle:
     def _key(self, kind: str, subject: str, size: int = 32) -> str:
         text = f"{kind}\0{subject}".encode("utf-8", "surrogatepass")
         digest = hmac.new(self.secrets.purpose_key(THROTTLE), text, hashlib.sha256).hexdigest()
-        return keyspace(self.issuer, f"throttle:{kind}:{digest[:size]}")
+        return keyspace(self.issuer, f"throttle:{self.subject}{kind}:{digest[:size]}")
 
 
 _RULES: dict[bytes, Rule] = {b"account": "account", b"address": "address", b"global": "global"}

@@ -138,6 +138,12 @@ update users
 returning id, email, name, email_verified, disabled_at, created_at,
           xmin::text as version;
 
+-- name: void_approvals
+-- Let what a user approved for devices, and none has fetched, give nothing any more.
+update device_authorizations
+   set decision = 'denied', decided_at = now()
+ where user_id = $1 and decision = 'approved' and consumed_at is null;
+
 -- name: erase
 -- Turn an account into a tombstone: the id stays taken, everything personal goes.
 with forgotten as (

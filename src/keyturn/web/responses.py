@@ -49,6 +49,7 @@ PAGES: Final = frozenset(
         paths.LOGIN_PAGE,
         paths.CONSENT_PAGE,
         paths.ACCOUNT_PAGE,
+        paths.DEVICE_PAGE,
         paths.SIGNED_OUT,
     }
 )

@@ -187,6 +187,7 @@ def test_the_example_in_the_repository_is_a_good_file():
         "partner",
         "bank",
         "gateway",
+        "tv",
         "nightly-report",
         "orders-api",
     ]

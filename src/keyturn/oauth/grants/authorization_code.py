@@ -4,15 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from keyturn.authorizations.codes import Codes
-from keyturn.authorizations.model import Redeemed, Redemption
-from keyturn.clients.model import Client
-from keyturn.errors import InvalidGrant, InvalidRequest, InvalidToken
+from keyturn.authorizations.model import Redemption
+from keyturn.errors import InvalidRequest
 from keyturn.oauth.grants.base import TokenAnswer, TokenRequest
-from keyturn.sessions.rotation import Rotation
-from keyturn.tokens.access_token import AccessTokens
-from keyturn.tokens.claims import OPENID, shown
-from keyturn.tokens.id_token import NOTHING, IdTokens
-from keyturn.users.accounts import Accounts
+from keyturn.oauth.grants.first_tokens import FirstTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +15,7 @@ class AuthorizationCodeGrant:
     """A code in, a session begun, and its first tokens out."""
 
     codes: Codes
-    access_tokens: AccessTokens
-    id_tokens: IdTokens
-    accounts: Accounts
-    rotation: Rotation
+    first_tokens: FirstTokens
     name: ClassVar[str] = "authorization_code"
 
     async def answer(self, request: TokenRequest) -> TokenAnswer:
@@ -33,13 +25,13 @@ class AuthorizationCodeGrant:
         The redirect URI is demanded, as RFC 6749 has it and OAuth 2.1 no longer does: every
         request here had one, so every client knows what to send.
         """
-        client, code = request.client, request.form.get("code")
+        code = request.form.get("code")
         if code is None:
             raise InvalidRequest("code: missing")
-        self.access_tokens.require_key()
+        self.first_tokens.require_key()
         redeemed = await self.codes.redeem(
             Redemption(
-                client=client,
+                client=request.client,
                 code=code,
                 redirect_uri=request.form.get("redirect_uri"),
                 code_verifier=request.form.get("code_verifier"),
@@ -47,42 +39,4 @@ class AuthorizationCodeGrant:
                 dpop_jkt=request.dpop_jkt,
             )
         )
-        session = redeemed.started.session
-        # The client may have less by now than when it asked, as at any later refresh.
-        scopes, left = self.rotation.still_granted(client, session)
-        audiences = self._audiences(request, left)
-        access_token = self.access_tokens.for_session(
-            session, client, scopes, audiences, request.dpop_jkt
-        )
-        refreshes = "refresh_token" in client.grant_types
-        return TokenAnswer(
-            access_token=access_token,
-            refresh_token=redeemed.started.refresh_token if refreshes else None,
-            id_token=await self._id_token(redeemed, client, scopes, access_token.value),
-        )
-
-    def _audiences(self, request: TokenRequest, left: tuple[str, ...]) -> tuple[str, ...]:
-        """Return what this access token is for: the resources named, or all (RFC 8707)."""
-        if request.audiences is None:
-            return left
-        ours = (self.rotation.issuer,) if self.rotation.issuer in left else ()
-        return tuple(dict.fromkeys((*request.audiences, *ours)))
-
-    async def _id_token(
-        self, redeemed: Redeemed, client: Client, scopes: frozenset[str], access_token: str
-    ) -> str | None:
-        session = redeemed.started.session
-        if OPENID not in scopes:
-            return None
-        claims = NOTHING
-        asked = client.id_token_claims.union(redeemed.id_token_claims)
-        wanted = shown(scopes) & asked
-        if wanted:
-            try:
-                user = await self.accounts.active(session.user_id)
-            except InvalidToken as refusal:
-                raise InvalidGrant(refusal.detail) from None
-            claims = user.claims(sorted(wanted))
-        return self.id_tokens.for_session(
-            session, client, access_token=access_token, nonce=redeemed.nonce, claims=claims
-        )
+        return await self.first_tokens.answer(request, redeemed)
