@@ -23,6 +23,7 @@ from keyturn.oauth.grants.client_credentials import ClientCredentialsGrant
 from keyturn.oauth.grants.device_code import DeviceCodeGrant
 from keyturn.oauth.grants.first_tokens import FirstTokens
 from keyturn.oauth.grants.refresh_token import RefreshTokenGrant
+from keyturn.oauth.grants.token_exchange import TokenExchangeGrant
 from keyturn.oauth.introspection import Introspection
 from keyturn.oauth.jwks import Jwks
 from keyturn.oauth.metadata import Metadata
@@ -73,6 +74,14 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
         RefreshTokenGrant(parts.rotation, parts.access_tokens, parts.id_tokens),
         ClientCredentialsGrant(parts.access_tokens, parts.clock),
         DeviceCodeGrant(device_codes, first_tokens),
+        TokenExchangeGrant(
+            access_tokens=parts.access_tokens,
+            verifier=parts.verifier,
+            registry=parts.registry,
+            accounts=parts.accounts,
+            audit=parts.audit,
+            clock=parts.clock,
+        ),
     )
     by_name = {one.name: one for one in grants}
     token = Token(forms, authentication, parts.dpop, by_name, parts.metrics)

@@ -25,7 +25,7 @@ from joserfc.jwk import KeySet
 from keyturn.db.connection import Opener
 from keyturn.settings import PostgresSettings
 from support import replicas, wrong_clock
-from support.api import PASSWORD, SignedIn, claims_of, memoryless
+from support.api import GATEWAY, PASSWORD, SignedIn, claims_of, memoryless
 from support.disturbed import Disturbed, all_ready, connected, disturbed, through
 from support.fleet import App, Fleet
 
@@ -215,8 +215,11 @@ async def test_REL_1_without_its_stores_every_door_says_503_and_never_4xx(world)
     device = await api.sign_in(person)
     machine = await api.token("machine", grant_type="client_credentials")
     assert await api.is_active(device.access_token)
+    gateway = await api.client(GATEWAY)
     async with both_away(world, device):
-        for answer in await asyncio.gather(*ask_every_door(api, person, device)):
+        for answer in await asyncio.gather(
+            exchange(api, gateway, device), *ask_every_door(api, person, device)
+        ):
             check_unavailable(answer)
         foreign = await api.token(
             "app", grant_type="refresh_token", refresh_token="krt1_" + "A" * 92
@@ -225,6 +228,12 @@ async def test_REL_1_without_its_stores_every_door_says_503_and_never_4xx(world)
         assert machine.status_code == 200
         again = await api.token("machine", grant_type="client_credentials")
         assert again.status_code == 200, "signing needs no database"
+
+
+async def exchange(api, gateway, device: SignedIn):
+    kind = "urn:ietf:params:oauth:token-type:access_token"
+    fields = {"subject_token": device.access_token, "subject_token_type": kind}
+    return await api.token(gateway, grant_type=GATEWAY["grant_types"][0], **fields)
 
 
 def ask_every_door(api, person, device: SignedIn):

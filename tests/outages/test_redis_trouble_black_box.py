@@ -17,7 +17,7 @@ from itertools import count
 import pytest
 import redis.asyncio
 
-from support.api import Api, Person, SignedIn
+from support.api import GATEWAY, Api, Person, SignedIn
 from support.disturbed import Disturbed, disturbed
 
 BOUND = 2.5
@@ -252,6 +252,26 @@ async def check_life_goes_on(checker: Checker) -> None:
         device = await api.sign_in(checker.person, on=on)
         assert (await api.refresh(device, on=1 - on)).status_code == 200
         assert (await api.get("/auth/me", on=on, headers=device.bearer)).status_code == 200
+
+
+async def test_F14_without_redis_only_what_is_alive_is_exchanged(checker):
+    """RFC 8693: a gateway gets nothing for what has ended, whoever remembers that it has."""
+    api, gateway = checker.api, await checker.api.client(GATEWAY)
+
+    async def exchange(device: SignedIn) -> str:
+        kind = "urn:ietf:params:oauth:token-type:access_token"
+        fields = {"subject_token": device.access_token, "subject_token_type": kind}
+        answer = await api.token(gateway, grant_type=GATEWAY["grant_types"][0], **fields)
+        return answer.json().get("error", "none")
+
+    async with stopped(checker.world):
+        gone = await checker.end(1)
+        await checker.until_refused()
+        assert await exchange(gone) == "invalid_request"
+        assert await exchange(checker.alive) == "none"
+    await checker.until_trusted()
+    assert await exchange(gone) == "invalid_request"
+    assert await exchange(checker.alive) == "none"
 
 
 async def test_F14_an_announcement_cut_after_the_commit_arrives_by_the_copier(checker):

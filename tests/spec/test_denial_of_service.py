@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from support import replicas
-from support.api import PASSWORD, Api, joined
+from support.api import GATEWAY, PASSWORD, Api, joined
 from support.site import Conversation
 from support.television import DEVICE_CODE, TELEVISION
 
@@ -514,6 +514,10 @@ async def good_requests(api: Api) -> list[tuple[str, str, dict[str, str], bytes]
     form("/oauth2/token", grant_type="client_credentials", scope="orders.read", client_id="poster", client_secret=secret)  # fmt: skip
     form("/oauth2/device_authorization", client_id=tv, scope="orders.read")
     form("/oauth2/token", grant_type=DEVICE_CODE, device_code="x" * 43, client_id=tv)
+    gateway = await api.client(GATEWAY, auth_method="client_secret_post")
+    form("/oauth2/token", grant_type=GATEWAY["grant_types"][0], client_id=gateway,
+         client_secret=api.secrets[gateway] or "", subject_token=device.access_token,
+         subject_token_type="urn:ietf:params:oauth:token-type:access_token")  # fmt: skip
     form("/oauth2/revoke", token=device.refresh_token[:-4], client_id="app")
     form("/oauth2/introspect", token=device.access_token, client_id="poster", client_secret=secret)
     for path in ("/auth/refresh", "/auth/reauthenticate", "/auth/logout-all", "/auth/password"):

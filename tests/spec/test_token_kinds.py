@@ -12,7 +12,7 @@ from keyturn import paths
 from keyturn.hosted import Hosted
 from keyturn.logouts.model import Delivery
 from keyturn.routes import public_routes
-from support.api import OTHER_AUDIENCE, PASSWORD, claims_of
+from support.api import GATEWAY, OTHER_AUDIENCE, PASSWORD, claims_of
 from support.browserless import SPA, VERIFIER, Browserless, forms_of, request_of, told
 from support.forging import unb64
 from support.possession import Holder
@@ -20,6 +20,8 @@ from support.pushing import pushed, visit
 from support.signing import RequestSigner, jwks, key_for
 from support.television import DEVICE_CODE, Television, answered
 
+(EXCHANGE,) = GATEWAY["grant_types"]
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 WRONG_ADDRESS = "code: the redirect URI is not that of the request"
 
 
@@ -38,6 +40,16 @@ async def spa(api):
     return await api.client({**SPA, "jwks": jwks(KEY), "grant_types": grants})
 
 
+async def exchange(api, client, token):
+    """Bring a token of that application to where its gateway exchanges them."""
+    fields = {"subject_token": token, "subject_token_type": ACCESS_TOKEN}
+    return await api.token(gateway_of(client), grant_type=EXCHANGE, **fields)
+
+
+def gateway_of(client):
+    return f"gateway-of-{client}"
+
+
 @pytest.fixture(scope="module")
 async def things(api, spa):
     """One of each kind, of one person."""
@@ -49,10 +61,16 @@ async def things(api, spa):
     logout_token = await logout_token_of(api, spa, given)
     device, waiting = [await Television.begun(api, spa) for _ in range(2)]
     await answered(browser, person, device)
+    gateway = await api.client(
+        GATEWAY, id=gateway_of(spa), token_exchange={"subject_clients": [spa, gateway_of(spa)]}
+    )
+    api.secrets[gateway_of(spa)] = api.secrets[gateway]
+    exchanged = await exchange(api, spa, given["access_token"])
     return browser, {
         "access token": given["access_token"],
         "ID token": given["id_token"],
         "refresh token": given["refresh_token"],
+        "exchanged token": exchanged.json()["access_token"],
         "machine's token": machine.json()["access_token"],
         "logout token": logout_token,
         "DPoP proof": Holder.of().proof("POST", api.issuer + paths.TOKEN),
@@ -169,6 +187,12 @@ async def at_device_page(_api, _client, browser, token):
     return "device" in forms_of(answer)
 
 
+async def at_exchange(api, client, _browser, token):
+    answer = await exchange(api, client, token)
+    assert answer.status_code == 200 or answer.json()["error"] == "invalid_request"
+    return answer.status_code == 200
+
+
 async def at_revocation(api, client, _browser, token):
     """Another client's word: whatever it is, nothing happens, and nobody is told what it was."""
     answer = await api.form("/oauth2/revoke", "machine", token=token)
@@ -231,6 +255,7 @@ DOORS = {
     f"{paths.TOKEN} as code": at_code,
     f"{paths.TOKEN} as device_code": at_device_code,
     f"{paths.DEVICE_PAGE} as user_code": at_device_page,
+    f"{paths.TOKEN} as subject": at_exchange,
     **{f"{path} as credential": as_session_credential(CREDENTIALS[path], path)
        for path in CREDENTIALS},
     f"{paths.LOGIN_PAGE} as handle": as_handle(paths.LOGIN_PAGE),
@@ -241,6 +266,9 @@ DOORS = {
 GOOD = {
     ("access token", f"{paths.USERINFO} as bearer"),
     ("access token", f"{paths.INTROSPECT} as token"),
+    ("access token", f"{paths.TOKEN} as subject"),
+    ("exchanged token", f"{paths.INTROSPECT} as token"),
+    ("exchanged token", f"{paths.TOKEN} as subject"),
     ("machine's token", f"{paths.INTROSPECT} as token"),
     ("ID token", f"{paths.AUTHORIZE} as hint"),
     ("ID token", f"{paths.END_SESSION} as hint"),

@@ -173,7 +173,8 @@ async def test_the_document_names_what_there_is_and_nothing_else(browser):
     document = (await browser.get(paths.OPENID_CONFIGURATION)).json()
     assert document["response_types_supported"] == ["code"]
     assert document["response_modes_supported"] == ["query", "form_post"]
-    grants = ["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE]
+    exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+    grants = ["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, exchange]
     assert document["grant_types_supported"] == grants
     assert document["subject_types_supported"] == ["public"]
     assert document["id_token_signing_alg_values_supported"] == ["RS256", "PS256"]

@@ -61,6 +61,15 @@ MACHINE = {
     "scopes": ["orders.read", "stock.read"],
     "audiences": [AUDIENCE, OTHER_AUDIENCE],
 }
+GATEWAY = {
+    "kind": "confidential",
+    "grant_types": ["urn:ietf:params:oauth:grant-type:token-exchange"],
+    "scopes": ["orders.read", "stock.read"],
+    "audiences": [OTHER_AUDIENCE, AUDIENCE],
+    "introspects": [AUDIENCE],
+    "token_exchange": {"subject_clients": ["app", "machine"]},
+}
+"""It exchanges the tokens of `app` and `machine`, as far as they are for `AUDIENCE`."""
 CLIENTS = {
     "app": APP,
     "shop": {**APP, "origins": [OTHER_ORIGIN], "scopes": ["orders.read"]},

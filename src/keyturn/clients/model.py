@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from keyturn.crypto.jose import ALGORITHM, PSS_ALGORITHM
 from keyturn.db.pool import Row
@@ -12,6 +12,8 @@ Kind = Literal["public", "confidential"]
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 ResponseMode = Literal["query", "form_post"]
 Profile = Literal["fapi2"]
+
+TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name
 
 RESPONSE_MODES: frozenset[str] = frozenset({"query", "form_post"})
 

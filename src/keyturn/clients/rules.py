@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from keyturn.clients.definition import ClientDefinition
-from keyturn.clients.model import AuthMethod
+from keyturn.clients.model import TOKEN_EXCHANGE, AuthMethod
 from keyturn.errors import InvalidClientMetadata, Problem
 from keyturn.outgoing.destination import Destination
 from keyturn.outgoing.policy import NOTHING_PRIVATE, Policy
@@ -190,6 +190,18 @@ def _audiences(client: ClientDefinition, limits: Limits) -> Iterator[Problem]:
         yield Problem("audiences", "the issuer is an audience of people's tokens only")
 
 
+def _token_exchange(client: ClientDefinition, _: Limits) -> Iterator[Problem]:
+    policy, exchanges = client.token_exchange, TOKEN_EXCHANGE in client.grant_types
+    if exchanges and client.kind == "public":
+        yield Problem("grant_types", "token exchange is for confidential clients")
+    if exchanges != (policy is not None):
+        yield Problem("token_exchange", "goes with its grant, and the grant with it")
+    if policy is not None and not policy.subject_clients:
+        yield Problem("token_exchange.subject_clients", "name whose tokens it may exchange")
+    if policy is not None and not policy.delegation and not policy.impersonation:
+        yield Problem("token_exchange", "allow delegation, impersonation or both")
+
+
 def _lifetimes(client: ClientDefinition, limits: Limits) -> Iterator[Problem]:
     for field in ("access_token_lifetime", "idle_lifetime", "absolute_lifetime"):
         seconds = getattr(client, field)
@@ -212,5 +224,6 @@ RULES: tuple[Callable[[ClientDefinition, Limits], Iterator[Problem]], ...] = (
     _pushed_requests,
     _scopes,
     _audiences,
+    _token_exchange,
     _lifetimes,
 )

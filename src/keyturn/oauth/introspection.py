@@ -37,6 +37,8 @@ DESCRIBED = (
     "acr",
     "amr",
     "cnf",
+    "act",
+    "may_act",
 )
 """Claims an API is told; what else a client's tokens carry, it reads in the token itself."""
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keyturn import paths
+from keyturn.clients.model import TOKEN_EXCHANGE
 from keyturn.crypto import client_jws, opaque, pkce
 from keyturn.crypto.jose import ALGORITHM, PSS_ALGORITHM
 from keyturn.oauth.authorize.checks import PROMPTS
@@ -29,6 +30,13 @@ CLAIMS = (
 LOCALES = ("en", "de")
 DISPLAYS = ("page",)
 """Every `display` is answered, and by this one."""
+GRANT_TYPES = (
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    DeviceCodeGrant.name,
+    TOKEN_EXCHANGE,
+)
 CONFIDENTIAL = ("client_secret_basic", "client_secret_post", "private_key_jwt")
 ANY_CLIENT = ("none", *CONFIDENTIAL)
 
@@ -72,12 +80,7 @@ def describe(issuer: str, *, require_par: bool = False) -> dict[str, Any]:
         "backchannel_logout_session_supported": True,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],
-        "grant_types_supported": [
-            "authorization_code",
-            "refresh_token",
-            "client_credentials",
-            DeviceCodeGrant.name,
-        ],
+        "grant_types_supported": list(GRANT_TYPES),
         "code_challenge_methods_supported": [pkce.METHOD],
         "authorization_response_iss_parameter_supported": True,
         "scopes_supported": sorted(STANDARD_SCOPES),

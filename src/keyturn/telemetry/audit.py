@@ -57,6 +57,7 @@ EventType = Literal[
     "refresh_reuse",
     "dpop_refused",
     "token_revoked",
+    "token_exchanged",
     "password_changed",
     "user_added",
     "user_imported",

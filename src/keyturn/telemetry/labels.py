@@ -82,6 +82,7 @@ GRANTS = (
     "refresh_token",
     "client_credentials",
     "urn:ietf:params:oauth:grant-type:device_code",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
     "unsupported",
 )
 REVOKE_REASONS = (

@@ -14,11 +14,12 @@ import orjson
 from keyturn.clients.model import Client
 from keyturn.clock import Clock
 from keyturn.crypto import opaque
-from keyturn.errors import Unavailable
+from keyturn.errors import InvalidRequest, Unavailable
 from keyturn.keys.keyring import Keyring
 from keyturn.sessions.model import Session
 from keyturn.telemetry.metrics import Metrics
 from keyturn.tokens import scope
+from keyturn.tokens.exchange import Exchange
 
 ACR_PASSWORD = "urn:keyturn:acr:password"  # noqa: S105 - a name
 """The person proved themselves by password, no longer than `step_up_max_age` ago."""
@@ -33,6 +34,7 @@ class AccessToken:
     value: str
     expires_in: int
     scope: Mapping[str, str]
+    jti: str
     token_type: Literal["Bearer", "DPoP"] = "Bearer"  # noqa: S105 - a kind
 
 
@@ -111,6 +113,20 @@ class AccessTokens:
         grant = _Grant(client, scopes, audiences, issued_at, lifetime, dpop_jkt)
         return self._sign(grant, {"sub": client.id})
 
+    def for_exchange(self, exchange: Exchange, issued_at: datetime) -> AccessToken:
+        """Sign a token for another one (RFC 8693); it never outlives that.
+
+        Raises `InvalidRequest` when the other one has expired by now, `Unavailable`.
+        """
+        client, start = exchange.client, issued_at.replace(microsecond=0)
+        left = timedelta(seconds=exchange.ends - int(start.timestamp()))
+        if left <= timedelta():
+            raise InvalidRequest("subject_token: expired meanwhile")
+        lifetime = min(client.access_token_lifetime or self.lifetime, left)
+        scopes, audiences = exchange.scopes, exchange.audiences
+        grant = _Grant(client, scopes, audiences, start, lifetime, exchange.dpop_jkt)
+        return self._sign(grant, dict(exchange.claims))
+
     def _sign(self, grant: _Grant, claims: dict[str, Any]) -> AccessToken:
         key = self.keyring.signing
         if key is None:
@@ -131,7 +147,8 @@ class AccessTokens:
         began = self.clock.monotonic()
         value = key.sign(orjson.dumps(claims), algorithm=grant.client.signing_algorithm)
         self.metrics.signing.observe(self.clock.monotonic() - began)
-        return AccessToken(value, seconds, scopes, "DPoP" if grant.dpop_jkt else "Bearer")
+        kind: Literal["Bearer", "DPoP"] = "DPoP" if grant.dpop_jkt else "Bearer"
+        return AccessToken(value, seconds, scopes, claims["jti"], kind)
 
 
 def acr_of(session: Session, step_up_max_age: timedelta) -> str:

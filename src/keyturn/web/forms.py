@@ -1,8 +1,8 @@
 """`application/x-www-form-urlencoded`, read once and strictly (RFC 6749 section 3.2, appendix B).
 
 A parameter that appears twice means one thing to us and another to whoever looked before us, so
-it is refused; `resource` alone is a list. An empty value counts as left out. Nothing that cannot be
-stored as text (NUL, control characters, broken UTF-8) gets past here.
+it is refused; only the `REPEATABLE` are lists. An empty value counts as left out. Nothing that
+cannot be stored as text (NUL, control characters, broken UTF-8) gets past here.
 """
 
 import re
@@ -26,8 +26,8 @@ Form: TypeAlias = Mapping[str, str]
 Pairs: TypeAlias = Sequence[tuple[str, str]]
 """Parameters in the order they were sent, empty and repeated ones included."""
 
-REPEATABLE = frozenset({"resource"})
-"""Parameters that may appear several times (RFC 8707 section 2)."""
+REPEATABLE = frozenset({"resource", "audience"})
+"""Parameters that may appear several times (RFC 8707 section 2, RFC 8693 section 2.1)."""
 
 CREDENTIALS = frozenset(
     {

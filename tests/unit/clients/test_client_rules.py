@@ -158,6 +158,40 @@ def test_a_client_of_the_profile_fapi2_is_refused_when(change, path):
     assert problems(**{**FAPI, **change}) == [path]
 
 
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+POLICY = {"subject_clients": ["web"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"grant_types": [EXCHANGE]}, "token_exchange"),
+        ({"token_exchange": POLICY}, "token_exchange"),
+        (
+            {"grant_types": [EXCHANGE], "token_exchange": {"subject_clients": []}},
+            "token_exchange.subject_clients",
+        ),
+        (
+            {"grant_types": [EXCHANGE], "token_exchange": {**POLICY, "delegation": False}},
+            "token_exchange",
+        ),
+        (
+            {"grant_types": [EXCHANGE], "token_exchange": POLICY, "scopes": ["keyturn.admin.read"]},
+            "scopes",
+        ),
+    ],
+)
+def test_a_client_that_exchanges_tokens_is_refused_when(change, path):
+    assert problems(**{**MACHINE, **change}) == [path]
+    good = completed(**{**MACHINE, "grant_types": [EXCHANGE], "token_exchange": POLICY})
+    assert (good.token_exchange.delegation, good.token_exchange.impersonation) == (True, False)
+
+
+def test_a_public_client_exchanges_nothing():
+    raw = {**PUBLIC, "grant_types": [EXCHANGE], "token_exchange": POLICY}
+    assert problems(**raw) == ["grant_types"]
+
+
 def test_rotation_may_be_off_where_a_stolen_token_is_no_use_alone():
     assert not completed(**{**MACHINE, "rotation": False}).rotation
 

@@ -69,10 +69,10 @@ def test_TK_3_an_empty_value_counts_as_left_out():
     assert parse_form(b"a=&b&c=1&&resource=") == {"c": "1"}
 
 
-def test_TK_3_resource_alone_may_be_repeated_one_a_line():
+def test_TK_3_resource_and_audience_alone_may_be_repeated_one_a_line():
     """RFC 8707 section 2; a value has no line ends of its own, they are refused."""
-    form = parse_form(b"resource=urn:a&a=1&resource=&resource=urn:b+c")
-    assert form == {"resource": "urn:a\nurn:b c", "a": "1"}
+    form = parse_form(b"resource=urn:a&a=1&resource=&resource=urn:b+c&audience=x&audience=y")
+    assert form == {"resource": "urn:a\nurn:b c", "a": "1", "audience": "x\ny"}
     with pytest.raises(InvalidRequest, match="control"):
         parse_form(b"resource=urn:a%0aurn:b")
 
