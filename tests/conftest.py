@@ -119,7 +119,9 @@ def shared_redis_url(valkey_server: ValkeyServer) -> str:
 async def api(databases: Databases, shared_redis_url: str) -> AsyncIterator[Api]:
     """Two replicas of one https issuer, one database, one Redis: as behind a TLS proxy."""
     async with databases.fresh(keyed=True) as url:
-        environ = replicas.settings(url, shared_redis_url, issuer=HTTPS, **replicas.GENEROUS)
+        environ = replicas.settings(
+            url, shared_redis_url, issuer=HTTPS, **replicas.GENEROUS, **replicas.REGISTERING
+        )
         with replicas.replicas(environ, 2) as pair:
             async with api_of(environ, pair) as running:
                 yield running

@@ -24,6 +24,7 @@ from keyturn.db.listen import Listener
 from keyturn.hosted import Hosted
 from keyturn.jobs.copy_revocations import CopyRevocations, WatchRevocations
 from keyturn.jobs.deliver_logouts import MEASURE, DeliverLogouts
+from keyturn.jobs.expire_registrations import ExpireRegistrations
 from keyturn.jobs.forget_audit import INTERVAL as FORGET_INTERVAL
 from keyturn.jobs.forget_audit import ForgetAudit
 from keyturn.jobs.leader import Leadership
@@ -38,6 +39,7 @@ from keyturn.jobs.write_audit import WriteAudit
 from keyturn.keys.rotation import CHANNEL as KEYS_CHANNEL
 from keyturn.management import management_routes
 from keyturn.parts import Parts
+from keyturn.registrations.expiry import Expiry
 from keyturn.revocation.cache import revocations_key
 from keyturn.revocation.copier import Copier
 from keyturn.revocation.copy import BOUND, Copy
@@ -137,12 +139,15 @@ def _upkeep(parts: Parts, leadership: Leadership) -> Sequence[Job]:
     watch = WatchRevocations(parts.revocation_cache)
     purge = Purge(parts.database, parts.metrics, parts.clock, settings.jobs.purge_batch)
     step_ups = SettleStepUps(parts.step_ups, leadership)
+    after = timedelta(seconds=settings.registration.unused_expires)
+    expire = ExpireRegistrations(Expiry(parts.database, parts.audit, after), leadership)
     cache = parts.cache if parts.cache.is_configured else None
     return (
         Every("copy_revocations", interval, copier.run_once),
         Every("watch_revocations", interval, watch.run_once),
         Every("purge", settings.jobs.purge_interval, PurgeExpired(purge, leadership).run_once),
         Every("settle_step_ups", INTERVAL, step_ups.run_once),
+        Every("expire_registrations", settings.jobs.purge_interval, expire.run_once),
         Probe(parts.database, cache, parts.vitals, parts.metrics),
     )
 

@@ -16,6 +16,7 @@ from keyturn.cache.client import Cache
 from keyturn.clients.client_keys import ClientKeys
 from keyturn.clients.published_keys import PublishedKeys
 from keyturn.clients.registry import Registry
+from keyturn.clients.rules import Limits
 from keyturn.clock import Clock
 from keyturn.crypto.secrets import MasterSecrets
 from keyturn.db.pool import Database
@@ -24,6 +25,7 @@ from keyturn.keys.keyring import Keyring
 from keyturn.keys.rotation import KeyRotation
 from keyturn.logins.logins import LoginLifetimes, Logins
 from keyturn.outgoing.client import Outgoing
+from keyturn.registrations.registrations import Registrations
 from keyturn.replays.replays import Replays
 from keyturn.revocation.cache import RevocationCache
 from keyturn.revocation.revocations import Revocations
@@ -286,6 +288,18 @@ class Parts:
     def logout_tokens(self) -> LogoutTokens:
         """What tells a client that a session has ended."""
         return LogoutTokens(self.keyring, self.metrics, self.clock, self.settings.issuer)
+
+    @property
+    def registrations(self) -> Registrations:
+        """The clients that registered themselves."""
+        return Registrations(
+            database=self.database,
+            limits=Limits.of(self.settings),
+            settings=self.settings.registration,
+            ending=self.ending,
+            audit=self.audit,
+            clock=self.clock,
+        )
 
     @property
     def browser_cookies(self) -> BrowserCookies:

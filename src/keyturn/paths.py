@@ -13,6 +13,8 @@ INTROSPECT = "/oauth2/introspect"
 DEVICE_AUTHORIZATION = "/oauth2/device_authorization"
 USERINFO = "/oauth2/userinfo"
 END_SESSION = "/oauth2/logout"
+REGISTER = "/oauth2/register"
+REGISTRATION = "/oauth2/register/{client_id}"
 
 LOGIN_PAGE = "/login"
 CONSENT_PAGE = "/consent"

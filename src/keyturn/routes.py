@@ -28,11 +28,13 @@ from keyturn.oauth.introspection import Introspection
 from keyturn.oauth.jwks import Jwks
 from keyturn.oauth.metadata import Metadata
 from keyturn.oauth.par import PushedAuthorization
+from keyturn.oauth.registration import Registration
 from keyturn.oauth.revocation import Revocation
 from keyturn.oauth.token import Token
 from keyturn.oauth.userinfo import Userinfo
 from keyturn.pages.answers import Answers
 from keyturn.parts import Parts
+from keyturn.registrations.first_use import FirstUse
 from keyturn.session_api.bearer import Bearer
 from keyturn.session_api.login import Login
 from keyturn.session_api.logout import Logout
@@ -56,6 +58,7 @@ def public_routes(parts: Parts, hosted: Hosted) -> Sequence[Route]:
     """Everything the world may call."""
     return [
         *oauth_routes(parts),
+        *registration_routes(parts),
         *session_routes(parts),
         *browser_routes(parts, hosted.answers),
         *hosted.routes(parts),
@@ -83,8 +86,14 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
             clock=parts.clock,
         ),
     )
-    by_name = {one.name: one for one in grants}
-    token = Token(forms, authentication, parts.dpop, by_name, parts.metrics)
+    token = Token(
+        forms=forms,
+        authentication=authentication,
+        dpop=parts.dpop,
+        grants={one.name: one for one in grants},
+        metrics=parts.metrics,
+        first_use=FirstUse(parts.database),
+    )
     introspection = Introspection(
         forms, authentication, parts.registry, parts.verifier, parts.metrics, parts.audit
     )
@@ -95,8 +104,12 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
         forms, authentication, device_codes, parts.device_throttle, parts.address
     )
     max_age = parts.settings.keys.jwks_max_age
-    required = parts.settings.pushed_requests.required
-    metadata = Metadata.of(parts.settings.issuer, max_age, require_par=required)
+    metadata = Metadata.of(
+        parts.settings.issuer,
+        max_age,
+        require_par=parts.settings.pushed_requests.required,
+        registers=parts.settings.registration.mode != "off",
+    )
     return (
         _post(paths.TOKEN, token.post),
         _post(paths.INTROSPECT, introspection.post),
@@ -135,6 +148,26 @@ def _pushing(
         subject_of=_subject_of(parts),
         issuer=issuer,
         metrics=parts.metrics,
+    )
+
+
+def registration_routes(parts: Parts) -> Sequence[Route]:
+    """The doors of clients that register themselves: as if they were not there, when off."""
+    settings = parts.settings
+    if settings.registration.mode == "off":
+        return ()
+    limits = BodyLimits(settings.server.max_form_bytes, settings.server.body_timeout)
+    door = Registration(
+        JsonBodies(limits), parts.registrations, parts.throttle, parts.address.of, settings.issuer
+    )
+    by_method = {"GET": door.get, "PUT": door.put, "DELETE": door.delete}
+
+    async def managed(request: Request) -> Response:
+        return await by_method.get(request.method, door.get)(request)
+
+    return (
+        _post(paths.REGISTER, door.post),
+        Route(paths.REGISTRATION, managed, methods=list(by_method)),
     )
 
 

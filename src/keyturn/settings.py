@@ -18,6 +18,7 @@ from keyturn.settings_dpop import DpopSettings
 from keyturn.settings_outgoing import OutgoingSettings
 from keyturn.settings_pages import PagesSettings
 from keyturn.settings_pushed import PushedRequestsSettings
+from keyturn.settings_registration import RegistrationSettings
 from keyturn.settings_syntax import Section
 
 PREFIX = "KEYTURN_"
@@ -236,6 +237,7 @@ class Settings(BaseSettings):
     revocation: RevocationSettings = RevocationSettings()
     jobs: JobsSettings = JobsSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
+    registration: RegistrationSettings = RegistrationSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
 

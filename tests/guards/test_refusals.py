@@ -4,12 +4,26 @@ import re
 
 import pytest
 
-from keyturn import authorization_errors, device_errors, dpop_errors, errors, request_errors
+from keyturn import (
+    authorization_errors,
+    device_errors,
+    dpop_errors,
+    errors,
+    registration_errors,
+    request_errors,
+)
 from support.tree import differences, spans, table, text
 
 REFUSALS = [
     one
-    for module in (errors, authorization_errors, device_errors, dpop_errors, request_errors)
+    for module in (
+        errors,
+        authorization_errors,
+        device_errors,
+        dpop_errors,
+        registration_errors,
+        request_errors,
+    )
     for one in vars(module).values()
     if isinstance(one, type) and issubclass(one, errors.Refusal)
 ]

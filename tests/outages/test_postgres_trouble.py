@@ -40,7 +40,7 @@ PATIENCE = 10.0
 async def world():
     # A lazy WAL writer: what is not committed synchronously is lost by a kill for sure.
     settings = {"max_connections": str(CONNECTIONS), "wal_writer_delay": "10000ms"}
-    async with disturbed(postgres=settings) as world:
+    async with disturbed(postgres=settings, registration__mode="token") as world:
         yield world
 
 
@@ -252,6 +252,9 @@ def ask_every_door(api, person, device: SignedIn):
     yield api.form("/oauth2/revoke", "app", token=device.refresh_token)
     yield api.form("/oauth2/revoke", "app", token=device.access_token)
     yield api.form("/oauth2/introspect", "reader", token=device.access_token)
+    yield api.post("/oauth2/register", {"redirect_uris": []}, headers={"authorization": "Bearer x"})
+    for method in ("GET", "PUT", "DELETE"):
+        yield api.post("/oauth2/register/dyn-x", {}, method=method, headers=device.bearer)
     cookie = {
         "cookie": f"{api.cookie_name('app', prefix='')}={device.refresh_token}",
         "origin": replicas.ORIGIN,

@@ -403,7 +403,7 @@ class Failing:
 )
 async def test_every_answer_is_counted_as_what_it_is(failure, result):
     metrics, forms = Metrics(), Forms(BodyLimits(100, 1.0))
-    door = Token(forms, Failing(failure), None, {}, metrics)
+    door = Token(forms, Failing(failure), None, {}, metrics, first_use=None)
     with pytest.raises(type(failure)):
         await door.post(request(*FORM.items(), body=(b"grant_type=refresh_token",)))
     counts = {

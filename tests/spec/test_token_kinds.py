@@ -3,6 +3,7 @@
 Each kind is good exactly where `GOOD` says, and refused in the door's own way everywhere else.
 """
 
+import json
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from keyturn.hosted import Hosted
 from keyturn.logouts.model import Delivery
 from keyturn.routes import public_routes
 from support.api import GATEWAY, OTHER_AUDIENCE, PASSWORD, claims_of
-from support.browserless import SPA, VERIFIER, Browserless, forms_of, request_of, told
+from support.browserless import CALLBACK, SPA, VERIFIER, Browserless, forms_of, request_of, told
 from support.forging import unb64
 from support.possession import Holder
 from support.pushing import pushed, visit
@@ -66,7 +67,10 @@ async def things(api, spa):
     )
     api.secrets[gateway_of(spa)] = api.secrets[gateway]
     exchanged = await exchange(api, spa, given["access_token"])
+    initial, managing = await registering(api)
     return browser, {
+        "initial access token": initial,
+        "registration token": managing,
         "access token": given["access_token"],
         "ID token": given["id_token"],
         "refresh token": given["refresh_token"],
@@ -84,6 +88,41 @@ async def things(api, spa):
         **{f"{kind} cookie": next(v for name, v in browser.cookies.items() if kind in name)
            for kind in ("login", "browser")},
     }  # fmt: skip
+
+
+async def registering(api):
+    """A token that lets clients register, and one that came with a client."""
+    made = api.keyturn("registration-tokens", "add", "kinds", "--uses", "1000", "--json")
+    initial = json.loads(made.stdout)["token"]
+    answer = await register(api, initial)
+    return initial, answer.json()["registration_access_token"]
+
+
+async def register(api, token):
+    """Register with this as initial access token."""
+    bearer = {"authorization": f"Bearer {token}"}
+    members = {"redirect_uris": [CALLBACK]}
+    return await api.callers[0].post(paths.REGISTER, json=members, headers=bearer)
+
+
+async def at_register(api, _client, _browser, token):
+    answer = await register(api, token)
+    assert answer.status_code == 201 or answer.json()["error"] == "invalid_token"
+    return answer.status_code == 201
+
+
+async def at_registration(api, _client, _browser, token):
+    """At the clients that registered themselves, each at its own address."""
+    clients = await api.sql.fetch(
+        "select id from clients where self_registered and disabled_at is null"
+        " order by created_at desc limit 20"
+    )
+    assert clients
+    address = paths.REGISTRATION.replace("{client_id}", "{}")
+    bearer = {"authorization": f"Bearer {token}"}
+    given = [await api.get(address.format(one["id"]), headers=bearer) for one in clients]
+    assert {one.status_code for one in given} <= {200, 401}
+    return 200 in {one.status_code for one in given}
 
 
 async def logout_token_of(api, client_id, given):
@@ -245,6 +284,8 @@ DOORS = {
     f"{paths.USERINFO} as bearer": at_userinfo,
     f"{paths.ME} as bearer": as_bearer(paths.ME),
     f"{paths.SESSIONS} as bearer": as_bearer(paths.SESSIONS),
+    f"{paths.REGISTER} as bearer": at_register,
+    f"{paths.REGISTRATION} as bearer": at_registration,
     f"{paths.INTROSPECT} as token": at_introspection,
     f"{paths.REVOKE} as token": at_revocation,
     f"{paths.AUTHORIZE} as hint": at_request,
@@ -270,6 +311,8 @@ GOOD = {
     ("exchanged token", f"{paths.INTROSPECT} as token"),
     ("exchanged token", f"{paths.TOKEN} as subject"),
     ("machine's token", f"{paths.INTROSPECT} as token"),
+    ("initial access token", f"{paths.REGISTER} as bearer"),
+    ("registration token", f"{paths.REGISTRATION} as bearer"),
     ("ID token", f"{paths.AUTHORIZE} as hint"),
     ("ID token", f"{paths.END_SESSION} as hint"),
     ("refresh token", f"{paths.TOKEN} as refresh_token"),

@@ -34,6 +34,17 @@ GENEROUS = {
 """Everybody calls from one address here, so its limits would be everybody's."""
 
 
+REGISTERING = {
+    "registration__mode": "token",
+    "registration__scopes": "openid,profile,email,offline_access,orders.read",
+    "registration__audiences": AUDIENCE,
+    "registration__grant_types": "authorization_code,refresh_token",
+    "registration__most_clients": "100000",
+    "registration__most_per_day": "100000",
+}
+"""Clients may register themselves, with a token, as many as there are tests."""
+
+
 @dataclass
 class Replica:
     """One server process and where it answers; its log is a file, as a collector would keep it."""

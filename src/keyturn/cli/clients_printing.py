@@ -41,6 +41,7 @@ def _describe(registration: Registration) -> dict[str, Any]:
         "clientId": client.id,
         "definition": ClientDefinition.of(client).model_dump(),
         "declared": registration.declared,
+        "selfRegistered": client.self_registered,
         "secretSetAt": registration.secret_set_at,
         "secrets": [{"expiresAt": secret.expires_at} for secret in client.secrets],
         "disabledAt": client.disabled_at,

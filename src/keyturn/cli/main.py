@@ -2,7 +2,7 @@
 
 import typer
 
-from keyturn.cli import audit, clients, config, keys, sessions, users
+from keyturn.cli import audit, clients, config, keys, registration_tokens, sessions, users
 from keyturn.cli.dev import dev
 from keyturn.cli.health import health
 from keyturn.cli.migrate import migrate
@@ -22,6 +22,7 @@ app.command()(purge)
 app.command()(health)
 app.add_typer(users.app, name="users")
 app.add_typer(clients.app, name="clients")
+app.add_typer(registration_tokens.app, name="registration-tokens")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")

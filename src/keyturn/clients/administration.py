@@ -108,8 +108,15 @@ class Administration:
         return await self._step(SQL["disable"], client_id, "client_disabled", seen)
 
     async def enable(self, client_id: str, seen: Versions = None) -> Registration:
-        """Open a client again; doing it again changes nothing."""
-        return await self._step(SQL["enable"], client_id, "client_enabled", seen)
+        """Open a client again; doing it again changes nothing.
+
+        Raises `InvalidClientMetadata` for one that registered itself and was deleted, or never
+        used: whoever held it has been told that it is gone.
+        """
+        registration = await self._step(SQL["enable"], client_id, "client_enabled", seen)
+        if not registration.client.is_active:
+            raise InvalidClientMetadata(Problem("id", "its registration has ended for good"))
+        return registration
 
     async def rotate_secret(
         self, client_id: str, previous_for: timedelta | None = None, seen: Versions = None

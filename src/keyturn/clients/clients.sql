@@ -57,9 +57,9 @@ insert into clients
         absolute_lifetime, redirect_uris, post_logout_redirect_uris, require_pkce, skip_consent,
         response_modes, id_token_claims, backchannel_logout_uri, jwks, jwks_uri, require_par,
         require_signed_request_object, profile, token_exchange, client_uri, logo_uri, policy_uri,
-        tos_uri)
+        tos_uri, self_registered)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-        $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)
+        $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)
     on conflict (id) do nothing;
 
 -- name: redefine
@@ -107,8 +107,10 @@ update clients
 update clients set disabled_at = now(), updated_at = now() where id = $1 and disabled_at is null;
 
 -- name: enable
--- Open a disabled client again.
-update clients set disabled_at = null, updated_at = now() where id = $1 and disabled_at is not null;
+-- Open a disabled client again, unless its registration has ended for good.
+update clients set disabled_at = null, updated_at = now()
+ where id = $1 and disabled_at is not null
+   and not exists (select from registrations where client_id = $1 and ended_at is not null);
 
 -- name: announce
 -- Tell every process, at commit, which clients have changed.

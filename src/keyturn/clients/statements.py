@@ -62,9 +62,11 @@ async def find(source: Statements, client_id: str) -> Registration | None:
     return None if row is None else Registration.from_row(row)
 
 
-async def insert(tx: Statements, definition: ClientDefinition) -> bool:
+async def insert(
+    tx: Statements, definition: ClientDefinition, *, self_registered: bool = False
+) -> bool:
     """Register a complete definition; False when the id was ever taken."""
-    return await tx.execute(SQL["insert"], *_columns(definition)) == 1
+    return await tx.execute(SQL["insert"], *_columns(definition), self_registered) == 1
 
 
 async def redefine(tx: Statements, definition: ClientDefinition) -> None:
@@ -77,6 +79,16 @@ async def set_secret(
 ) -> None:
     """Make a secret the current one; the one before it ends after `previous_for` (None: never)."""
     await tx.execute(SQL["rotate_secret"], client_id, secret_hash, previous_for)
+
+
+async def drop_previous_secret(tx: Statements, client_id: str) -> None:
+    """End the secret before the current one."""
+    await tx.execute(SQL["drop_previous_secret"], client_id)
+
+
+async def disable(tx: Statements, client_id: str) -> None:
+    """Close a client."""
+    await tx.execute(SQL["disable"], client_id)
 
 
 async def announce(tx: Statements, client_ids: Iterable[str]) -> None:

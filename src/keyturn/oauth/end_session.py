@@ -72,6 +72,16 @@ class Leaving:
             return False
         return self.hint is not None and self.hint.sub == str(login.user_id)
 
+    def is_vouched_for(self, login: Login | None) -> bool:
+        """Whether a browser may be sent on: a stranger's link may show our page, and no more.
+
+        A hint of a client that registered itself proves nothing where nobody is signed in:
+        whoever registered it has one of their own, and a link of ours that leads elsewhere.
+        """
+        if self.confirmed or self.hint is None:
+            return self.confirmed
+        return login is not None or self.client is None or not self.client.self_registered
+
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
@@ -124,9 +134,7 @@ class EndSession:
         if login is not None and not leaving.confirmed and not leaving.concerns(login):
             return self.farewells.confirm_logout(request, _asked_again(leaving))
         ended = () if login is None else await self.logins.end(login.id, REASON)
-        # A stranger's link may show our page, but sends nobody on.
-        vouched = leaving.confirmed or leaving.hint is not None
-        target = leaving.target if vouched else None
+        target = leaving.target if leaving.is_vouched_for(login) else None
         if target is None:
             response = self.farewells.signed_out(request, {one.client_id for one in ended})
         else:

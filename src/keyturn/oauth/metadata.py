@@ -50,9 +50,14 @@ class Metadata:
     max_age: int
 
     @classmethod
-    def of(cls, issuer: str, max_age: int, *, require_par: bool = False) -> Self:
-        """Describe this server. Raises `ValueError` when the document breaks a standard."""
-        document = describe(issuer, require_par=require_par)
+    def of(
+        cls, issuer: str, max_age: int, *, require_par: bool = False, registers: bool = False
+    ) -> Self:
+        """Describe this server; `registers`: whether clients may register themselves.
+
+        Raises `ValueError` when the document breaks a standard.
+        """
+        document = describe(issuer, require_par=require_par, registers=registers)
         validate(document)
         body = orjson.dumps(document)
         return cls(body, f'"{opaque.sha256(body).hex()[:32]}"', max_age)
@@ -62,9 +67,10 @@ class Metadata:
         return public_document(request, self.body, self.etag, self.max_age)
 
 
-def describe(issuer: str, *, require_par: bool = False) -> dict[str, Any]:
-    """Return the members: only what this release answers."""
+def describe(issuer: str, *, require_par: bool = False, registers: bool = False) -> dict[str, Any]:
+    """Return the members: only what this server answers."""
     return {
+        **({"registration_endpoint": issuer + paths.REGISTER} if registers else {}),
         "issuer": issuer,
         "authorization_endpoint": issuer + paths.AUTHORIZE,
         "pushed_authorization_request_endpoint": issuer + paths.PAR,

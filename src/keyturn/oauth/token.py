@@ -19,6 +19,7 @@ from keyturn.errors import (
 )
 from keyturn.oauth.client_authentication import ClientAuthentication
 from keyturn.oauth.grants.base import Grant, TokenAnswer, TokenRequest
+from keyturn.registrations.first_use import FirstUse
 from keyturn.telemetry.metrics import Metrics
 from keyturn.web.dpop import Dpop
 from keyturn.web.forms import Forms
@@ -34,6 +35,7 @@ class Token:
     dpop: Dpop
     grants: Mapping[str, Grant]
     metrics: Metrics
+    first_use: FirstUse
 
     async def post(self, request: Request) -> Response:
         """Answer 200 with tokens (RFC 6749 section 5.1).
@@ -55,6 +57,7 @@ class Token:
             self.metrics.token_request(name, refusal.code)
             raise
         self.metrics.token_request(name, "ok")
+        await self.first_use.note(client)
         return response
 
     def _grant(self, name: str, client: Client) -> Grant:

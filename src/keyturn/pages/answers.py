@@ -25,6 +25,7 @@ from keyturn.errors import (
     Throttled,
     Unavailable,
 )
+from keyturn.pages.links import place
 from keyturn.pages.page import LANGUAGE, Page, Pages
 from keyturn.web.browser import LOGOUT_FORM, BrowserCookies, Csrf
 from keyturn.web.html import Sources, add_retry_after
@@ -103,6 +104,24 @@ class Answers:
         }
         sources = Sources(form_targets=(redirect_uri,), script=SEND)
         return self.pages.answer(request, Page("form_post.html", values, sources=sources))
+
+    def warned(
+        self, request: Request, redirect_uri: str, link: str | None, parameters: Mapping[str, str]
+    ) -> Response:
+        """Return a page that says where a refusal leads: a link, or else a form, goes on.
+
+        The application registered itself: nobody is sent to it by surprise.
+        """
+        language, client = self.pages.language(request), notes_of(request.scope).client
+        values = {
+            "client": client,
+            "place": place(language, redirect_uri),
+            "link": link,
+            "target": redirect_uri,
+            "hidden": hidden(parameters),
+        }
+        sources = Sources(form_targets=() if link else (redirect_uri,))
+        return self.pages.answer(request, Page("warned.html", values, 400, sources))
 
     def confirm_logout(self, request: Request, parameters: Mapping[str, str]) -> Response:
         """Return the question whether to sign out; its form posts the parameters and `csrf` here.

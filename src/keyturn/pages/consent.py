@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Final, Literal
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from keyturn.authorizations.consents import Consents
 from keyturn.errors import InvalidRequest
 from keyturn.logins.model import Login
 from keyturn.pages.languages import Language
+from keyturn.pages.links import links_of, place
 from keyturn.pages.page import Page, Pages
 from keyturn.pages.waiting import OTHER_ACCOUNT, Transactions, Waiting, note_way_back
 from keyturn.users.accounts import Accounts
@@ -85,6 +86,7 @@ class ConsentPage:
             "email": person.email,
             "scopes": lines(language, waiting.asked.scopes, granted),
             "place": place(language, waiting.asked.redirect_uri),
+            "links": links_of(waiting.client),
             "action": paths.CONSENT_PAGE,
             "hidden": self.transactions.fields(waiting, FORM, language.code)
             + Markup('<input type="hidden" name="login" value="{}">').format(login.id),
@@ -111,11 +113,3 @@ def lines(language: Language, scopes: frozenset[str], granted: frozenset[str]) -
 def _words(language: Language, scope: str) -> Markup:
     known = language.knows(f"scope.{scope}") and scope != "other"
     return language.say(f"scope.{scope}" if known else "scope.other", scope=scope)
-
-
-def place(language: Language, redirect_uri: str) -> str:
-    """Return where the answer goes, as a person knows it: a host, or an app on this device."""
-    parts = urlsplit(redirect_uri)
-    if parts.scheme == "https":
-        return parts.netloc
-    return str(language.say("consent.this_device"))

@@ -14,6 +14,7 @@ from keyturn import paths
 from keyturn.errors import InvalidCredentials, Refusal, Throttled, Unavailable, WeakPassword
 from keyturn.logins.model import Login, LoginRequest, StartedLogin
 from keyturn.pages.languages import Language
+from keyturn.pages.links import links_of
 from keyturn.pages.page import LANGUAGE, Page, Pages
 from keyturn.pages.waiting import Purpose, Transactions, note_way_back
 from keyturn.users.accounts import Accounts
@@ -154,6 +155,7 @@ class LoginPage:
         language = self.pages.language(request, purpose.ui_locales, chosen)
         values = {
             "client": purpose.client,
+            "links": links_of(purpose.client),
             "action": paths.LOGIN_PAGE,
             "hidden": self.transactions.fields(purpose, FORM, language.code),
             "email": filled.email,

@@ -97,6 +97,7 @@ REVOKE_REASONS = (
     "code_reuse",
     "consent_withdrawn",
     "step_up",
+    "client_deleted",
 )
 PURGED = (
     "sessions",

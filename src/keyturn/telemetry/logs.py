@@ -33,6 +33,8 @@ _SECRET_KEY = re.compile(
 _SECRET_TEXT = re.compile(
     r"krt1_[A-Za-z0-9_-]{1,200}"
     r"|kts_[A-Za-z0-9_-]{1,200}"
+    r"|kti_[A-Za-z0-9_-]{1,200}"
+    r"|ktr_[A-Za-z0-9_-]{1,200}"
     r"|eyJ[A-Za-z0-9_-]{5,8192}\.[A-Za-z0-9_-]{1,8192}(?:\.[A-Za-z0-9_-]{0,8192})?"
     r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,8192}(?:-----END [A-Z ]{0,30}KEY-----)?"
     r"|(?i:(?:bearer|basic|dpop) [A-Za-z0-9._~+/=-]{8,8192})"

@@ -114,7 +114,7 @@ class Throttle:
 
     async def _count_client(self, client_id: str, address: str) -> None:
         # Anybody may invent client ids: failures share so many counters and no more.
-        key = self._key("client", f"{client_id}\0{_site(address)}", CLIENT_BUCKET)
+        key = self._key("client", f"{client_id}\0{site_of(address)}", CLIENT_BUCKET)
         most, window = self.settings.client_attempts, self.settings.window
         try:
             wait = await self.cache.eval(COUNT, [key], [most, window * 1000]) / 1000
@@ -122,6 +122,13 @@ class Throttle:
             wait = self._memory_of_clients.count(key, most)
         if wait:
             raise self._refusal(Held("client", wait))
+
+    async def registering(self, subject: str, address: str) -> None:
+        """Count an attempt to register or to change a client, or a token not good for that.
+
+        Raises `Throttled` when there were too many: `client_attempts` in a window.
+        """
+        await self.client_failed(f"registration\0{subject}", address)
 
     async def _reserve(self, keys: GuessKeys) -> Reservation:
         try:
@@ -172,7 +179,7 @@ class Throttle:
         return Throttled(f"throttle: {held.rule}", retry_after=max(1, math.ceil(held.seconds)))
 
     def _keys(self, account: str, address: str) -> GuessKeys:
-        site = _site(address)
+        site = site_of(address)
         return GuessKeys(
             account=self._key("account", account),
             account_here=self._key("account-here", f"{account}\0{site}"),
@@ -190,7 +197,7 @@ class Throttle:
 _RULES: dict[bytes, Rule] = {b"account": "account", b"address": "address", b"global": "global"}
 
 
-def _site(address: str) -> str:
+def site_of(address: str) -> str:
     """Return whom an address stands for: itself, or its /64 for IPv6."""
     try:
         ip = ipaddress.ip_address(address)

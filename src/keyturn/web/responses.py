@@ -32,6 +32,7 @@ from keyturn.errors import (
     Throttled,
     Unavailable,
 )
+from keyturn.registration_errors import RegistrationRefusal
 from keyturn.web import html, problem
 from keyturn.web.request_notes import notes_of
 
@@ -94,8 +95,13 @@ def see_other(location: str) -> Response:
 
 def oauth_error(refusal: Refusal) -> Response:
     """Return a refusal as the protocol's errors look (RFC 6749 section 5.2)."""
+    members = refusal.members if isinstance(refusal, RegistrationRefusal) else ()
     return json_bytes(
-        {"error": refusal.code, "error_description": refusal.sentence},
+        {
+            "error": refusal.code,
+            "error_description": refusal.sentence,
+            **({"members": list(members)} if members else {}),
+        },
         refusal.status,
         _oauth_headers(refusal),
     )

@@ -1,6 +1,7 @@
 """Ways back and ways on: only to what is registered, and nothing that was sent gets into a policy."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from keyturn.configuration import load_settings
 from keyturn.hosted import Hosted
 from keyturn.pages.answers import home_of
 from keyturn.parts import Parts
+from keyturn.web.request_notes import note_client
 from support import asgi, replicas
 
 LOGO = "https://cdn.example.com/logo.svg"
@@ -98,3 +100,32 @@ def test_an_answer_that_posts_itself_goes_to_the_client_only(answers):
     answer = answers.posted(asked, "com.example.app:/cb", {"code": "c", "state": '"><script>'})
     assert "form-action 'self' com.example.app:;" in policy(answer)
     assert answer.body.count(b"<script>") == 1
+
+
+def warned(answers, redirect_uri, link, **parameters):
+    asked = asgi.request(method="GET", path="/oauth2/authorize")
+    note_client(asked.scope, replace(client(redirect_uri), name="<b>Web</b>"))
+    return answers.warned(asked, redirect_uri, link, parameters)
+
+
+def test_AZ_8_a_warning_leads_on_by_a_link_and_by_no_form(answers):
+    # Nothing goes on by itself: no redirect, no script, nothing that a policy would let pass.
+    answer = warned(answers, "https://web.example/cb", "https://web.example/cb?error=x&state=y")
+    text = answer.body.decode()
+    assert answer.status_code == 400
+    assert 'href="https://web.example/cb?error=x&amp;state=y"' in text
+    assert "web.example" in text
+    assert "&lt;b&gt;Web&lt;/b&gt;" in text
+    assert "form-action 'self';" in policy(answer)
+    assert "script-src" not in policy(answer)
+    assert not {"location", "refresh"} & set(answer.headers)
+
+
+def test_AZ_8_a_warning_of_a_form_posts_to_the_client_when_pressed(answers):
+    answer = warned(answers, "com.example.app:/cb", None, error="x", state='"><script>')
+    text = answer.body.decode()
+    assert 'action="com.example.app:/cb"' in text
+    assert "an app on this device" in text
+    assert "<script" not in text
+    assert "form-action 'self' com.example.app:;" in policy(answer)
+    assert "script-src" not in policy(answer)

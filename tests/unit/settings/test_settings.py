@@ -219,3 +219,36 @@ def test_the_id_of_a_secret_is_a_small_number(number):
         "secrets: write each secret as `id: value`",
         "secrets: secret ids are different numbers from 1 to 255",
     }
+
+
+def test_registration_is_off_and_a_bare_off_of_yaml_is_a_word():
+    assert loaded().registration.mode == "off"
+    assert loaded("registration.mode", value=False).registration.mode == "off"
+    assert "registration.mode" in refusal("registration.mode", value=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("scopes", ["openid", "keyturn.admin.write"]),
+        ("scopes", ["two words"]),
+        ("audiences", ["api"]),
+        ("audiences", ["https://api.example/#part"]),
+        ("grant_types", ["urn:ietf:params:oauth:grant-type:token-exchange"]),
+        ("grant_types", ["implicit"]),
+        ("grant_types", ["client_credentials"]),
+        ("most_clients", 0),
+        ("most_per_day", 0),
+        ("most_per_address", 0),
+        ("unused_expires", 59),
+    ],
+)
+def test_what_nobody_who_registers_may_have_no_setting_gives(name, value):
+    assert refusal(f"registration.{name}", value).startswith("registration")
+
+
+def test_lists_of_registration_may_be_words_of_one_variable():
+    assert loaded("registration.scopes", "openid, orders").registration.scopes == (
+        "openid",
+        "orders",
+    )

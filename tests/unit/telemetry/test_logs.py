@@ -16,6 +16,8 @@ JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"
 CANARIES = {
     "a refresh token": f"token {TOKEN} was replayed",
     "a client secret": "kts_0123456789abcdef given",
+    "an initial access token": "kti_0123456789abcdef given",
+    "a registration access token": "ktr_0123456789abcdef given",
     "a JWT": f"got {JWT} instead",
     "a JWT cut short": f"got {JWT.rpartition('.')[0]}",
     "a password in a URL": "cannot reach postgresql://keyturn:s3cr3t-canary@db:5432/kt",
@@ -25,7 +27,7 @@ CANARIES = {
     "a key": "-----BEGIN PRIVATE KEY-----\nMIIcanary\n-----END PRIVATE KEY-----",
     "half a key": "-----BEGIN RSA PRIVATE KEY-----\nMIIcanary",
 }
-PARTS = ("krt1_", "kts_", "eyJ", "canary", "Y2FuYXJ5", "YWRhOmNh", "MII")
+PARTS = ("krt1_", "kts_", "kti_", "ktr_", "eyJ", "canary", "Y2FuYXJ5", "YWRhOmNh", "MII")
 
 
 @pytest.fixture

@@ -31,6 +31,15 @@ class Answers(Protocol):
         """Return a page whose form posts the parameters to the client."""
         ...
 
+    def warned(
+        self, request: Request, redirect_uri: str, link: str | None, parameters: Mapping[str, str]
+    ) -> Response:
+        """Return a page that says where a refusal leads, for the person to go on or not.
+
+        By `link`, or without one by a form that posts the parameters to `redirect_uri`.
+        """
+        ...
+
 
 class Destination(Protocol):
     """Where an answer goes, and how: an `Addressed` or a kept `AuthorizationRequest`."""
@@ -64,10 +73,13 @@ class Replies:
         self.metrics.authorization("code")
         return self._send(request, to, {"code": code})
 
-    def refusal(self, request: Request, to: Destination, refusal: Refusal) -> Response:
+    def refusal(
+        self, request: Request, to: Destination, refusal: Refusal, *, warns: bool = False
+    ) -> Response:
         """Return a refusal (RFC 6749 section 4.1.2.1).
 
-        Raises it again when it is about us: the person is told to wait, not the client.
+        `warns`: the person is asked before their browser is sent on. Raises the refusal again
+        when it is about us: the person is told to wait, not the client.
         """
         if refusal.status >= OURS or isinstance(refusal, Throttled):
             raise refusal
@@ -75,12 +87,18 @@ class Replies:
         notes = notes_of(request.scope)
         notes.error, notes.detail = refusal.code, refusal.detail
         told = {"error": refusal.code, "error_description": refusal.sentence}
-        return self._send(request, to, told)
+        return self._send(request, to, told, warns=warns)
 
-    def _send(self, request: Request, to: Destination, told: dict[str, str]) -> Response:
+    def _send(
+        self, request: Request, to: Destination, told: dict[str, str], *, warns: bool = False
+    ) -> Response:
         if to.state is not None:
             told["state"] = to.state
         told["iss"] = self.issuer
-        if to.response_mode == "form_post":
+        posted = to.response_mode == "form_post"
+        link = None if posted else redirect.with_parameters(to.redirect_uri, told.items())
+        if warns:
+            return self.answers.warned(request, to.redirect_uri, link, told)
+        if link is None:
             return self.answers.posted(request, to.redirect_uri, told)
-        return see_other(redirect.with_parameters(to.redirect_uri, told.items()))
+        return see_other(link)

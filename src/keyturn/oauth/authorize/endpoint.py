@@ -99,7 +99,10 @@ class Authorize:
         try:
             return await self._proceed(request, addressed)
         except Refusal as refusal:
-            return self.course.replies.refusal(request, addressed, refusal)
+            # Anybody may have registered it, to borrow this server's good name for a link that
+            # leads elsewhere at once (RFC 9700 section 4.11.2).
+            warns = addressed.client.self_registered
+            return self.course.replies.refusal(request, addressed, refusal, warns=warns)
 
     async def _begin_pushed(self, request: Request, sent: Asked) -> Response:
         """Answer a request that was pushed: whatever else was sent means nothing (RFC 9126 4)."""
