@@ -340,6 +340,8 @@ async def test_cr_6_failed_secrets_are_limited_and_nobody_is_locked_out(door):
     assert answers == [401] * 5 + [429] * 2
     assert (await door.post(basic=wrong)).headers["retry-after"].isdigit()
     assert (await door.post(basic=encoded("job", SECRET))).json() == {"client": "job"}
+    failed = [("client_authentication_failed", "job")] * 5
+    assert door.clients.events()[1:] == [*failed, ("client_authentication_throttled", "job")]
 
 
 async def test_cr_6_unknown_clients_are_limited_alike(door):
