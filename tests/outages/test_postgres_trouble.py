@@ -25,6 +25,7 @@ from joserfc.jwk import KeySet
 from keyturn.db.connection import Opener
 from keyturn.settings import PostgresSettings
 from support import replicas, wrong_clock
+from support.administering import administered, problem
 from support.api import GATEWAY, PASSWORD, SignedIn, claims_of, memoryless
 from support.disturbed import Disturbed, all_ready, connected, disturbed, through
 from support.fleet import App, Fleet
@@ -265,6 +266,34 @@ def ask_every_door(api, person, device: SignedIn):
 
 async def is_answered(api, device: SignedIn) -> bool:
     return (await api.refresh(device)).status_code == 200
+
+
+async def test_REL_1_the_admin_api_says_503_in_its_own_shape_and_goes_on_afterwards(world):
+    async with administered(world.api) as admin:
+        await world.wire.refuse()
+        await world.wire.cut()
+        try:
+            for one in await admin.operations():
+                if one.name in {"createClient", "replaceClient", "revokeSessions"}:
+                    continue  # their empty bodies are refused before anything is asked
+                body = None if one.method in {"GET", "DELETE"} else WANTED.get(one.name, {})
+                headers = {"if-match": "*"}
+                answer = await admin.call(one.method, one.about_nothing, body, headers=headers)
+                assert problem(answer) == (503, "temporarily_unavailable"), one.name
+        finally:
+            await world.wire.mend()
+
+        async def answers() -> bool:
+            return (await admin.call("GET", "/users")).status_code == 200
+
+        await until(answers)
+
+
+WANTED = {
+    "createUser": {"email": "somebody@example.com"},
+    "setPassword": {"password": PASSWORD},
+}
+"""What an operation of the admin API wants in its body."""
 
 
 async def test_REL_5_what_needs_no_store_goes_on_without_any_and_the_pod_stays(world):

@@ -1,8 +1,10 @@
 """The admin API as operators' programs use it: accounts, clients, sessions, keys, events."""
 
 import asyncio
+import base64
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from urllib.parse import quote
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -227,7 +229,7 @@ async def test_of_many_with_one_key_one_makes_it_and_all_are_told(admin, api):
     assert {one.status_code for one in answers} == {201}
     (user_id,) = {one.json()["id"] for one in answers}
     assert sum("idempotency-replayed" not in one.headers for one in answers) == 1
-    assert len(await api.events("user_added", user_id=_uuid(user_id))) == 1
+    assert len(await api.events("user_added", user_id=UUID(user_id))) == 1
 
 
 async def test_what_was_refused_may_be_sent_again_and_a_day_later_a_key_is_free(admin, api):
@@ -240,12 +242,6 @@ async def test_what_was_refused_may_be_sent_again_and_a_day_later_a_key_is_free(
     await api.sql.execute("update creations set expires_at = now() - interval '1 second'")
     third = {"email": f"{uuid4().hex}@example.com"}
     assert (await admin.call("POST", "/users", third, headers=key)).status_code == 201
-
-
-def _uuid(text):
-    from uuid import UUID
-
-    return UUID(text)
 
 
 # -- clients -----------------------------------------------------------------------------------
@@ -391,7 +387,7 @@ async def test_keys_are_listed_by_their_public_halves_and_not_rotated_before_the
 async def test_events_are_listed_newest_first_filtered_and_by_page(admin, api):
     users = [(await added(admin)).json()["id"] for _ in range(3)]
     actor = f"client:{admin.client_id}"
-    await api.events("user_added", user_id=_uuid(users[-1]))
+    await api.events("user_added", user_id=UUID(users[-1]))
     listed = await admin.pages(
         "/audit-events", actor=actor, type="user_added,user_deleted", limit=2
     )
@@ -448,8 +444,6 @@ ODD = ["' ; --", "\x00", "\ud800", "1e400", "-1", "\u202e", "a" * 5000, ""]
 
 
 async def test_DS_6_odd_values_in_every_parameter_are_refused_and_break_nothing(admin):
-    from urllib.parse import quote
-
     for one in await admin.operations():
         for parameter in one.said["parameters"]:
             if parameter["in"] == "header":
@@ -470,8 +464,8 @@ async def test_DS_6_odd_values_in_every_member_are_refused_and_break_nothing(adm
     any_version = {"if-match": "*", "content-type": "application/json"}
     user, client = (await added(admin)).json(), (await registered(admin)).json()
     for one in await admin.operations():
-        if "requestBody" not in one.said:
-            continue
+        if "requestBody" not in one.said or one.name == "replaceClient":
+            continue  # it reads what createClient reads
         path = one.path.replace("{user_id}", user["id"]).replace("{client_id}", client["id"])
         schema = one.said["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         for member in await admin.members(schema.rpartition("/")[2]):
@@ -545,8 +539,6 @@ async def test_AD_2_no_answer_holds_a_secret_or_a_hash(admin, api):
 
 
 def _spellings(value):
-    import base64
-
     if isinstance(value, str):
         return {value, value.rpartition("$")[2]}
     return {value.hex(), base64.b64encode(value).decode().rstrip("="),

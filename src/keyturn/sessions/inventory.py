@@ -15,7 +15,7 @@ from keyturn.errors import NotFound
 SQL = load_queries(__package__, "sessions.sql")
 
 SCANNED: Final = 5000
-"""Rows that one page without a user looks at; the query `range_after` says the same."""
+"""Rows that one page without a user looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Inventory:
         """
         # Ids are in the order of expiry: what has expired need not be walked through.
         start = after or session_id_floor(self.clock.now())
-        scanned = await self.database.fetch_row(SQL["range_after"], start)
+        scanned = await self.database.fetch_row(SQL["range_after"], start, SCANNED)
         if scanned is None or not scanned["rows"]:
             return SessionsPage((), None)
         last: UUID = scanned["last"]

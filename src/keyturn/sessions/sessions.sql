@@ -290,8 +290,10 @@ select id, user_id, client_id, login_id, scopes, audiences, offline, dpop_jkt is
 
 -- name: range_after
 -- The end of the next rows after an id, and how many there are: what one page looks at.
+-- Its two limits are those of end_some_of_client.
 select count(*) as rows, (array_agg(id order by id desc))[1] as last
-  from (select id from sessions where id > $1 order by id limit 5000) as next;
+  from (select id from (select id from sessions where id > $1 order by id limit 10000) as next
+         limit $2) as scanned;
 
 -- name: page_in_range
 -- The live sessions in a range of ids, in their order, at one client (null: at any).
