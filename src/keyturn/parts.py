@@ -1,44 +1,23 @@
-"""What more than one door, rule or job needs, built once from Settings."""
+"""What more than one door, rule or job needs, made of what the process has."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 
-import structlog
-
-from keyturn import __version__
 from keyturn.authorizations.codes import Codes
 from keyturn.authorizations.consents import Consents
 from keyturn.authorizations.device_approvals import DeviceApprovals
 from keyturn.authorizations.device_codes import DeviceCodes
 from keyturn.authorizations.pushed import PushedRequests
 from keyturn.authorizations.requests import Requests
-from keyturn.cache.client import Cache
-from keyturn.clients.client_keys import ClientKeys
-from keyturn.clients.published_keys import PublishedKeys
-from keyturn.clients.registry import Registry
 from keyturn.clients.rules import Limits
-from keyturn.clock import Clock
-from keyturn.crypto.secrets import MasterSecrets
-from keyturn.db.pool import Database
-from keyturn.keys.decision import Policy
-from keyturn.keys.keyring import Keyring
-from keyturn.keys.rotation import KeyRotation
 from keyturn.logins.logins import LoginLifetimes, Logins
-from keyturn.outgoing.client import Outgoing
+from keyturn.process import Process
 from keyturn.registrations.registrations import Registrations
 from keyturn.replays.replays import Replays
-from keyturn.revocation.cache import RevocationCache
-from keyturn.revocation.revocations import Revocations
-from keyturn.sessions.end import Ending
-from keyturn.sessions.refresh_token import RefreshTokenCodec
 from keyturn.sessions.rotation import Rotation
 from keyturn.sessions.start import Starter
 from keyturn.sessions.step_up import StepUps
 from keyturn.sessions.unproven import Unproven
-from keyturn.settings import Settings
-from keyturn.telemetry.audit import Audit
-from keyturn.telemetry.metrics import Metrics
-from keyturn.telemetry.vitals import Vitals
 from keyturn.tokens.access_token import AccessTokens
 from keyturn.tokens.dpop_nonce import Nonces
 from keyturn.tokens.id_token import IdTokens
@@ -46,103 +25,14 @@ from keyturn.tokens.logout_token import LogoutTokens
 from keyturn.tokens.verify import AccessTokenVerifier
 from keyturn.users.accounts import Accounts
 from keyturn.users.authenticate import Authenticator
-from keyturn.users.hash_pool import HashPool
-from keyturn.users.passwords import Passwords
-from keyturn.users.throttle import Throttle
 from keyturn.web.browser import BrowserCookies, Csrf
-from keyturn.web.client_ip import ClientAddress
 from keyturn.web.dpop import Dpop
 from keyturn.web.presented_token import PresentedTokens
 
-log = structlog.get_logger("keyturn.app")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Parts:
-    """What more than one door, rule or job needs."""
-
-    settings: Settings
-    clock: Clock
-    metrics: Metrics
-    vitals: Vitals
-    audit: Audit
-    database: Database
-    rotations: Database
-    cache: Cache
-    outgoing: Outgoing
-    secrets: MasterSecrets
-    codec: RefreshTokenCodec
-    registry: Registry
-    client_keys: ClientKeys
-    key_rotation: KeyRotation
-    keyring: Keyring
-    revocation_cache: RevocationCache
-    revocations: Revocations
-    passwords: Passwords
-    throttle: Throttle
-    device_throttle: Throttle
-    ending: Ending
-    address: ClientAddress
-
-    @classmethod
-    def of(cls, settings: Settings, clock: Clock) -> "Parts":
-        """Build every shared part; nothing is connected yet."""
-        metrics = Metrics()
-        metrics.build.info({"version": __version__})
-        audit = Audit(clock, metrics, settings.audit.queue_limit)
-        database = Database(settings.postgres, metrics)
-        # Rotations need not wait for a standby, and may skip the disk: what is lost heals.
-        commit = "off" if settings.postgres.async_rotation else "local"
-        rotations = Database(settings.postgres, metrics, {"synchronous_commit": commit})
-        cache = Cache(settings.redis, metrics, clock)
-        secrets = MasterSecrets(settings.master_values())
-        codec = RefreshTokenCodec(secrets)
-        outgoing = Outgoing.of(settings)
-        key_rotation = KeyRotation(database, secrets, Policy.of(settings), audit)
-        keyring = Keyring(key_rotation, clock, metrics)
-        throttle = Throttle(cache, settings.throttle, secrets, settings.issuer, metrics, clock)
-        revocation_cache = RevocationCache(cache, clock, settings.issuer, settings.revocation.trust)
-        revocations = Revocations(database, revocation_cache, metrics, clock)
-        return cls(
-            settings=settings,
-            clock=clock,
-            metrics=metrics,
-            vitals=Vitals(clock, metrics, lambda: keyring.is_usable),
-            audit=audit,
-            database=database,
-            rotations=rotations,
-            cache=cache,
-            outgoing=outgoing,
-            secrets=secrets,
-            codec=codec,
-            registry=Registry(database, clock),
-            client_keys=ClientKeys(PublishedKeys(outgoing, clock, metrics)),
-            key_rotation=key_rotation,
-            keyring=keyring,
-            revocation_cache=revocation_cache,
-            revocations=revocations,
-            passwords=Passwords(settings.passwords, HashPool(settings.passwords, metrics, clock)),
-            throttle=throttle,
-            device_throttle=throttle.apart(
-                "device-",
-                client_attempts=settings.device.codes_per_address,
-                global_attempts=settings.device.wrong_codes,
-            ),
-            ending=Ending(database, codec, revocations, audit, metrics),
-            address=ClientAddress(settings.server.trusted_proxies),
-        )
-
-    def note_unreadable(self, status: int, peer: str) -> None:
-        """Count and log a request that the HTTP parser refused: no door ever saw it."""
-        self.metrics.unreadable_requests(str(status))
-        log.info("request_unreadable", status=status, ip=peer)
-
-    async def close(self) -> None:
-        """Close every thread and connection."""
-        await self.passwords.pool.close()
-        await self.cache.close()
-        await self.rotations.close()
-        await self.database.close()
+class Parts(Process):
+    """Rules with their collaborators; made anew for each who asks, they hold nothing."""
 
     @property
     def accounts(self) -> Accounts:

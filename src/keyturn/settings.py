@@ -13,27 +13,20 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator, model_va
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keyturn import settings_syntax as syntax
+from keyturn.settings_credentials import PasswordsSettings, ThrottleSettings
 from keyturn.settings_device import DeviceSettings
 from keyturn.settings_dpop import DpopSettings
 from keyturn.settings_outgoing import OutgoingSettings
 from keyturn.settings_pages import PagesSettings
 from keyturn.settings_pushed import PushedRequestsSettings
 from keyturn.settings_registration import RegistrationSettings
-from keyturn.settings_syntax import Section
+from keyturn.settings_syntax import Fraction, Seconds, Section
 
 PREFIX = "KEYTURN_"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 SHORTEST_LIFETIME = 60
-LONGEST_LIFETIME = 400 * 86400
-"""Seconds; browsers cap cookies there (RFC 6265bis), and a longer sign-in is a mistake."""
-
 LONGEST_ACCESS_TOKEN = 3600
 """Seconds no access token outlives, whoever asks: retired keys and revocations are kept longer."""
-
-# A bound given beside one of these two would be ignored: write `int` or `float` with both then.
-Seconds = Annotated[int, Field(ge=1, le=LONGEST_LIFETIME)]
-Fraction = Annotated[float, Field(ge=0.001, le=3600)]
-"""Seconds; less than a millisecond would be 0 to PostgreSQL, which means no limit at all."""
 
 
 class PostgresSettings(Section):
@@ -142,37 +135,6 @@ class KeysSettings(Section):
     staleness: Seconds = Field(60, description="Oldest keyring a replica may serve from.")
     lead: Seconds = Field(900, description="A key is published so long before it may sign.")
     period: Seconds = Field(90 * 86400, description="A key signs for so long.")
-
-
-class PasswordsSettings(Section):
-    """Argon2id costs and the bounds of hashing."""
-
-    memory_kib: int = Field(19456, ge=7168, description="Argon2id memory, KiB.")
-    time_cost: int = Field(2, ge=1, description="Argon2id passes.")
-    parallelism: int = Field(1, ge=1, description="Argon2id lanes.")
-    workers: int | None = Field(None, ge=1, description="Hashes at once; absent: one a core.")
-    queue_limit: int = Field(64, ge=1, description="Hashes that may wait; more are refused.")
-    deadline: Fraction = Field(5.0, description="Seconds a hash may wait and run.")
-
-    @model_validator(mode="after")
-    def _strong_enough(self) -> Self:
-        # OWASP's equivalents: less memory asks for more passes.
-        floors = ((47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5))
-        if not any(self.memory_kib >= m and self.time_cost >= t for m, t in floors):
-            raise ValueError("argon2 is weaker than memory_kib=19456, time_cost=2")
-        return self
-
-
-class ThrottleSettings(Section):
-    """Guessing limits; counters live in Redis, in the process while Redis is away."""
-
-    account_attempts: int = Field(5, ge=1, description="Failures for one account before delay.")
-    address_attempts: int = Field(30, ge=1, description="Failures from one address a window.")
-    global_attempts: int = Field(3000, ge=1, description="Failures altogether a window.")
-    client_attempts: int = Field(20, ge=1, description="Failed client secrets a window.")
-    window: Seconds = Field(300, description="Seconds a failure counts.")
-    longest_delay: Seconds = Field(300, description="Longest delay of one account.")
-    memory_keys: int = Field(50_000, ge=1000, description="Most counters held in the process.")
 
 
 class RevocationSettings(Section):

@@ -5,15 +5,19 @@ standard library's error repeats part of the URL, and that part may be a passwor
 """
 
 import re
+from typing import Annotated
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 SECRET_BYTES = 32
 WEAK_WORDS = ("changeme", "secret", "password", "example", "keyturn", "0123456789", "abcdef")
 DISTINCT_BYTES = 12
 MOST_SECRETS = 255
 HIGHEST_PORT = 65535
+
+LONGEST_LIFETIME = 400 * 86400
+"""Seconds; browsers cap cookies there (RFC 6265bis), and a longer sign-in is a mistake."""
 
 ENCODED = "with blanks and / ? # @ : [ ] % of the password percent-encoded"
 
@@ -27,6 +31,12 @@ REDIS_OPTIONS = {"redis": PLAIN, "unix": PLAIN, "rediss": PLAIN | TLS | VERIFYIN
 _ISSUER = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?")
 _ID = re.compile(r"[0-9]{1,3}")
 _HOST = re.compile(r"(?:\[[^\]@]+\]|[^\[\]@:/,]+)(?::([0-9]{1,5}))?")
+
+
+# A bound given beside one of these two would be ignored: write `int` or `float` with both then.
+Seconds = Annotated[int, Field(ge=1, le=LONGEST_LIFETIME)]
+Fraction = Annotated[float, Field(ge=0.001, le=3600)]
+"""Seconds; less than a millisecond would be 0 to PostgreSQL, which means no limit at all."""
 
 
 class Section(BaseModel):

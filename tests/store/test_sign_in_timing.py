@@ -6,7 +6,7 @@ from statistics import median
 import pytest
 
 from keyturn.errors import InvalidCredentials
-from keyturn.settings import PasswordsSettings, ThrottleSettings
+from keyturn.settings_credentials import PasswordsSettings, ThrottleSettings
 from keyturn.users.model import NewUser
 from support.people import ELSEWHERE, HERE, people
 

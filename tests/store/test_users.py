@@ -23,7 +23,7 @@ from keyturn.errors import (
     Unavailable,
     WeakPassword,
 )
-from keyturn.settings import PasswordsSettings, ThrottleSettings
+from keyturn.settings_credentials import PasswordsSettings, ThrottleSettings
 from keyturn.users.model import NewUser
 from support.people import ELSEWHERE, HERE, People, people
 

@@ -20,11 +20,10 @@ from keyturn.sessions.refresh_token import RefreshTokenCodec
 from keyturn.sessions.start import SessionRequest, Starter
 from keyturn.sessions.step_up import StepUps
 from keyturn.settings import (
-    PasswordsSettings,
     PostgresSettings,
     RedisSettings,
-    ThrottleSettings,
 )
+from keyturn.settings_credentials import PasswordsSettings, ThrottleSettings
 from keyturn.telemetry.audit import Audit
 from keyturn.telemetry.metrics import Metrics
 from keyturn.users.accounts import Accounts

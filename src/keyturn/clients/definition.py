@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from keyturn.clients import syntax
 from keyturn.clients.model import AuthMethod, Client, Kind, Profile, ResponseMode
 from keyturn.errors import InvalidClientMetadata, Problem
-from keyturn.settings import LONGEST_ACCESS_TOKEN, LONGEST_LIFETIME
+from keyturn.settings import LONGEST_ACCESS_TOKEN
+from keyturn.settings_syntax import LONGEST_LIFETIME
 
 MOST_MEMBERS = 100
 

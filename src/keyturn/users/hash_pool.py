@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from keyturn.clock import Clock
 from keyturn.errors import Unavailable
-from keyturn.settings import PasswordsSettings
+from keyturn.settings_credentials import PasswordsSettings
 from keyturn.telemetry.metrics import Metrics
 
 Result = TypeVar("Result")

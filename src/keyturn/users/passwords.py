@@ -14,7 +14,7 @@ from argon2.exceptions import HashingError, VerificationError, VerifyMismatchErr
 
 from keyturn.crypto import opaque
 from keyturn.errors import Throttled, Unavailable
-from keyturn.settings import PasswordsSettings
+from keyturn.settings_credentials import PasswordsSettings
 from keyturn.users import foreign_hashes, password_text
 from keyturn.users.failure_floor import FailureFloor
 from keyturn.users.hash_pool import HashPool

@@ -27,7 +27,7 @@ from keyturn.cache.client import Cache, keyspace
 from keyturn.clock import Clock
 from keyturn.crypto.secrets import THROTTLE, MasterSecrets
 from keyturn.errors import CacheUnavailable, Throttled, Unavailable
-from keyturn.settings import ThrottleSettings
+from keyturn.settings_credentials import ThrottleSettings
 from keyturn.telemetry.metrics import Metrics
 from keyturn.users.throttle_memory import Admitted, GuessKeys, Held, MemoryLedger, Rule
 

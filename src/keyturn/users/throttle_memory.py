@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from keyturn.clock import Clock
-from keyturn.settings import ThrottleSettings
+from keyturn.settings_credentials import ThrottleSettings
 
 Rule = Literal["account", "address", "global", "client"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from keyturn.configuration import load_settings
 from keyturn.errors import SettingsRefused
-from keyturn.settings import LONGEST_LIFETIME
+from keyturn.settings_syntax import LONGEST_LIFETIME
 
 GOOD = {
     "issuer": "https://id.example",

@@ -11,7 +11,7 @@ from passlib.handlers.bcrypt import bcrypt
 
 from keyturn.clock import FixedClock
 from keyturn.errors import Unavailable
-from keyturn.settings import PasswordsSettings
+from keyturn.settings_credentials import PasswordsSettings
 from keyturn.telemetry.metrics import Metrics
 from keyturn.users import foreign_hashes
 from keyturn.users.hash_pool import HashPool

@@ -7,7 +7,7 @@ import pytest
 
 from keyturn.clock import SystemClock
 from keyturn.errors import Unavailable
-from keyturn.settings import PasswordsSettings
+from keyturn.settings_credentials import PasswordsSettings
 from keyturn.telemetry.metrics import Metrics
 from keyturn.users.hash_pool import HashPool, cores
 

@@ -8,7 +8,7 @@ from passlib.handlers.bcrypt import bcrypt
 
 from keyturn.clock import SystemClock
 from keyturn.errors import WeakPassword
-from keyturn.settings import PasswordsSettings
+from keyturn.settings_credentials import PasswordsSettings
 from keyturn.telemetry.metrics import Metrics
 from keyturn.users.hash_pool import HashPool
 from keyturn.users.passwords import Passwords
