@@ -467,6 +467,19 @@ def test_CA_6_a_client_with_keys_is_registered_with_good_ones(api, tmp_path, cha
     assert '"d"' not in done.stderr
 
 
+async def test_CA_6_the_command_line_registers_one_without_a_secret(api):
+    signer = replace(Signer.of(api.issuer), client_id="ca-6-command")
+    done = api.keyturn(
+        *("clients", "add", signer.client_id, "--json", "--grant", "client_credentials"),
+        *("--audience", AUDIENCE, "--set", "auth_method=private_key_jwt"),
+        *("--set", f"jwks={json.dumps(signer.jwks)}"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "clientSecret" not in json.loads(done.stdout)
+    await api.settled()
+    assert (await ask(api, signer.form())).status_code == 200
+
+
 def test_CA_6_a_public_client_may_have_keys_for_its_requests(api):
     definition = {"kind": "public", "grant_types": ["refresh_token"], "audiences": [AUDIENCE]}
     keys = Signer.of(api.issuer).jwks
