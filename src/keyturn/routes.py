@@ -19,6 +19,7 @@ from keyturn.oauth.client_authentication import ClientAuthentication
 from keyturn.oauth.device_authorization import DeviceAuthorization
 from keyturn.oauth.end_session import EndSession
 from keyturn.oauth.grants.authorization_code import AuthorizationCodeGrant
+from keyturn.oauth.grants.base import Grant
 from keyturn.oauth.grants.client_credentials import ClientCredentialsGrant
 from keyturn.oauth.grants.device_code import DeviceCodeGrant
 from keyturn.oauth.grants.first_tokens import FirstTokens
@@ -70,27 +71,11 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
     limits = BodyLimits(parts.settings.server.max_form_bytes, parts.settings.server.body_timeout)
     forms = Forms(limits)
     authentication = _client_authentication(parts)
-    device_codes = parts.device_codes
-    first_tokens = FirstTokens(parts.access_tokens, parts.id_tokens, parts.accounts, parts.rotation)
-    grants = (
-        AuthorizationCodeGrant(parts.codes, first_tokens),
-        RefreshTokenGrant(parts.rotation, parts.access_tokens, parts.id_tokens),
-        ClientCredentialsGrant(parts.access_tokens, parts.clock),
-        DeviceCodeGrant(device_codes, first_tokens),
-        TokenExchangeGrant(
-            access_tokens=parts.access_tokens,
-            verifier=parts.verifier,
-            registry=parts.registry,
-            accounts=parts.accounts,
-            audit=parts.audit,
-            clock=parts.clock,
-        ),
-    )
     token = Token(
         forms=forms,
         authentication=authentication,
         dpop=parts.dpop,
-        grants={one.name: one for one in grants},
+        grants={one.name: one for one in _grants(parts)},
         metrics=parts.metrics,
         first_use=FirstUse(parts.database),
     )
@@ -101,7 +86,7 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
         forms, authentication, parts.ending, parts.verifier, parts.revocations, parts.audit
     )
     devices = DeviceAuthorization(
-        forms, authentication, device_codes, parts.device_throttle, parts.address
+        forms, authentication, parts.device_codes, parts.device_throttle, parts.address
     )
     max_age = parts.settings.keys.jwks_max_age
     metadata = Metadata.of(
@@ -119,6 +104,24 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
         _post(paths.DEVICE_AUTHORIZATION, devices.post),
         Route(paths.OPENID_CONFIGURATION, metadata.get),
         Route(paths.OAUTH_METADATA, metadata.get),
+    )
+
+
+def _grants(parts: Parts) -> Sequence[Grant]:
+    first_tokens = FirstTokens(parts.access_tokens, parts.id_tokens, parts.accounts, parts.rotation)
+    return (
+        AuthorizationCodeGrant(parts.codes, first_tokens),
+        RefreshTokenGrant(parts.rotation, parts.access_tokens, parts.id_tokens),
+        ClientCredentialsGrant(parts.access_tokens, parts.clock),
+        DeviceCodeGrant(parts.device_codes, first_tokens),
+        TokenExchangeGrant(
+            access_tokens=parts.access_tokens,
+            verifier=parts.verifier,
+            registry=parts.registry,
+            accounts=parts.accounts,
+            audit=parts.audit,
+            clock=parts.clock,
+        ),
     )
 
 

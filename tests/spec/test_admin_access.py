@@ -32,6 +32,7 @@ async def machine_token(api, **changes):
 
 async def logout_token_of(api, client_id, person, session_id):
     delivery = Delivery(
+        profile=None,
         session_id=session_id,
         user_id=person.id,
         client_id=client_id,

@@ -13,7 +13,7 @@ from support.possession import Holder
 from support.replicas import ORIGIN, replicas
 
 TOKEN, USERINFO, ME = "/oauth2/token", "/oauth2/userinfo", "/auth/me"
-ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256")
+ALGORITHMS = ("ES256", "Ed25519", "EdDSA", "PS256", "RS256")
 MINE = Holder.of()
 OTHER = Holder.of()
 HOUR = 3600

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 import pytest
 
+from support.assertions import Signer
 from support.browserless import SPA, Browserless, request_of, told
 from support.forging import b64
 from support.pushing import AUTHORIZE, PAR, is_over, push, uri_of, visit
 from support.replicas import AUDIENCE
 from support.signing import RequestSigner, jwks, key_for
 
-ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256")
+ALGORITHMS = ("ES256", "Ed25519", "EdDSA", "PS256", "RS256")
 OTHER = key_for("ES256", "other")
 
 
@@ -222,13 +223,16 @@ async def test_AZ_9_what_is_no_jwt_is_no_request(api, signer):
 async def test_AZ_9_a_profile_allows_fewer_algorithms_and_wants_nbf(api):
     keys = [key_for(alg, alg) for alg in ALGORITHMS]
     raw = {**SPA, "kind": "confidential", "jwks": jwks(*keys), "profile": "fapi2"}
+    raw["redirect_uris"] = [uri for uri in SPA["redirect_uris"] if uri.startswith("https:")]
     client_id = await api.client(raw)
+    itself = Signer(api.issuer, kid="ES256", key=keys[0], client_id=client_id)
     for alg in ALGORITHMS:
         by = RequestSigner(client_id, api.issuer, key_for(alg, alg), alg)
-        answer = await send(api, by, by.request(request_of(client_id)))
+        answer = await send(api, by, by.request(request_of(client_id)), **itself.form())
         assert answer.status_code == (400 if alg == "RS256" else 201)
     by = RequestSigner(client_id, api.issuer, keys[0])
-    assert await refused(api, by, by.request(request_of(client_id), nbf=...)) == "nbf: missing"
+    timeless = by.request(request_of(client_id), nbf=...)
+    assert await refused(api, by, timeless, **itself.form()) == "nbf: missing"
 
 
 # -- clients that must sign -----------------------------------------------------------------------

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from support.forging import Text, b64
 
 Private: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
-Algorithm: TypeAlias = Literal["ES256", "EdDSA", "PS256", "RS256"]
+Algorithm: TypeAlias = Literal["ES256", "Ed25519", "EdDSA", "PS256", "RS256"]
 HALF = 32
 
 
@@ -30,7 +30,7 @@ class Holder:
         """Make a key."""
         if alg == "ES256":
             return cls(alg, ec.generate_private_key(ec.SECP256R1()))
-        if alg == "EdDSA":
+        if alg in {"EdDSA", "Ed25519"}:
             return cls(alg, ed25519.Ed25519PrivateKey.generate())
         return cls(alg, rsa.generate_private_key(65537, 2048))
 

@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from support.forging import b64
 
-ALGORITHMS = ["ES256", "EdDSA", "PS256", "RS256"]
+ALGORITHMS = ["ES256", "Ed25519", "EdDSA", "PS256", "RS256"]
 
 
 @cache
@@ -19,7 +19,7 @@ def key_for(alg: str, kid: str = "one") -> Key:
     """Return a private key that signs by this algorithm: made once for a whole run."""
     if alg == "ES256":
         return ECKey.generate_key("P-256", {"kid": kid})
-    if alg == "EdDSA":
+    if alg.startswith("Ed"):
         return OKPKey.generate_key("Ed25519", {"kid": kid})
     return RSAKey.generate_key(2048, {"kid": kid})
 

@@ -102,7 +102,7 @@ def _change(change: ClientChange) -> dict[str, Any]:
     }
 
 
-SECRETS = {
+TOLD = {
     "set": "the file's becomes the current one",
     "ended": "none is accepted any more",
 }
@@ -112,8 +112,9 @@ def _lines(change: ClientChange) -> list[str]:
     sign = "+" if change.is_new else "~" if change.writes else " "
     lines = [f"{sign} {change.client_id}{f'  ({change.note})' if change.note else ''}"]
     lines += [f"    {_field(one)}" for one in change.fields]
-    if change.secret in SECRETS:
-        lines.append(f"    secret: {SECRETS[change.secret]}")
+    told = TOLD.get(change.secret)
+    if told is not None:
+        lines.append(f"    secret: {told}")
     if change.state != "unchanged":
         lines.append(f"    {change.state}d")
     if change.adopted:

@@ -14,6 +14,7 @@ from keyturn.clients.statements import SQL
 from keyturn.creations import creations
 from keyturn.creations.creations import Creation
 from keyturn.creations.once import Once
+from keyturn.crypto import opaque
 from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import Query
 from keyturn.errors import InvalidClientMetadata, NotFound, Problem
@@ -184,6 +185,6 @@ def _secret(given: str | None, made: Creation | None) -> str:
 def _again(registration: Registration, made: Creation) -> Issued:
     """Return a client made before; with its secret, as long as that is still accepted."""
     secret = secrets.of_bits(made.secret)
-    active = {one.hash for one in registration.client.secrets}
-    known = secrets.digest(secret) in active
+    made_so = secrets.digest(secret)
+    known = any(opaque.equal(made_so, one.hash) for one in registration.client.secrets)
     return Issued(registration, secret if known else None, again=True)

@@ -24,7 +24,7 @@ from keyturn.telemetry.logs import LineWriter, enter_request, leave_request, red
 from keyturn.telemetry.metrics import Metrics
 from keyturn.web.client_ip import ClientAddress
 from keyturn.web.request_notes import RequestNotes, begin_notes, new_request_id
-from keyturn.web.responses import ADMIN_API, HUNG_UP, render
+from keyturn.web.responses import HUNG_UP, render
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD: Final = "_OTHER"
@@ -32,6 +32,7 @@ UNMATCHED: Final = "unmatched"
 FAILED: Final = 500
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+ADMIN_API: Final = "/admin/"
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _NO_TRACE: Final = b"0" * 32
 
@@ -110,6 +111,7 @@ class RequestLog:
             request_id=self._request_id(scope, given),
             trace_id=_trace_id(trace),
             ip=self.address.of_scope(scope),
+            administers=self.quiet and scope["path"].startswith(ADMIN_API),
         )
         begin_notes(scope, notes)
         return notes
@@ -127,7 +129,7 @@ class RequestLog:
         status = status or HUNG_UP
         exemplar = {"trace_id": notes.trace_id} if notes.trace_id else None
         self._duration(method, route, status).observe(seconds, exemplar)
-        if self.quiet and status < FAILED and not scope["path"].startswith(ADMIN_API):
+        if self.quiet and status < FAILED and not notes.administers:
             return
         line: dict[str, Any] = {
             "time": self.clock.now(),

@@ -18,6 +18,8 @@ class RequestNotes:
     request_id: str
     trace_id: str | None = None
     ip: str = ""
+    administers: bool = False
+    """It came to the admin API, on the port where there is one."""
     error: str | None = None
     detail: str | None = None
     client: Client | None = None

@@ -38,7 +38,6 @@ from keyturn.web.request_notes import notes_of
 
 MEDIA_TYPE: Final = "application/json"
 SESSION_API: Final = "/auth/"
-ADMIN_API: Final = "/admin/"
 REALM: Final = 'realm="keyturn"'
 HUNG_UP: Final = 499
 """The status in log and metric of a request whose caller left before the answer began."""
@@ -142,7 +141,7 @@ def render(request: Request, refusal: Refusal, page: ErrorPage | None = None) ->
         return _page(request, refusal, page)
     if request.scope["path"].startswith(SESSION_API):
         response = session_error(refusal, notes.request_id)
-    elif request.scope["path"].startswith(ADMIN_API):
+    elif notes.administers:
         response = admin_error(refusal, notes.request_id)
     else:
         response = oauth_error(refusal)

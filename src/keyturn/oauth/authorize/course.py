@@ -52,7 +52,8 @@ class Course:
         try:
             step = decide(visit)
         except Refusal as refusal:
-            return await self._refuse(request, asked, refusal)
+            # Nobody has done anything yet: not to be borrowed for a link that leads elsewhere.
+            return await self._refuse(request, asked, refusal, warns=client.self_registered)
         if step is Step.CODE and login is not None:
             return await self._answer(request, asked, login)
         browser = self.cookies.ensure(request)
@@ -112,10 +113,12 @@ class Course:
         asked: AuthorizationRequest,
         refusal: Refusal,
         handle: str | None = None,
+        *,
+        warns: bool = False,
     ) -> Response:
         # Used up by a refusal as by a code: else one pushed request asks in silence for ever.
         await self.requests.finish(asked, handle)
-        return self.replies.refusal(request, asked, refusal)
+        return self.replies.refusal(request, asked, refusal, warns=warns)
 
     async def _answer(
         self,
