@@ -27,7 +27,10 @@ FAPI_ALGORITHMS: Final = ("ES256", "Ed25519", "EdDSA", "PS256")
 """The same without PKCS #1 v1.5 (FAPI 2.0 Security Profile section 5.4)."""
 
 MOST_KEYS: Final = 20
+RSA_SIZE: Final = "an RSA key of 2048 to 8192 bits"
 _RSA_BITS: Final = range(jose.KEY_BITS, 8192 + 1)
+_SHORTEST_MODULUS: Final = 342
+"""Characters of base64url that 2048 bits take."""
 _LARGEST_EXPONENT: Final = 2**32
 """A large one costs us a hundred times what it cost whoever sent the key."""
 _CURVES: Final = MappingProxyType(
@@ -40,6 +43,10 @@ class _Registry(jws.JWSRegistry):
     """The size is ours to bound, before: a header with an RSA key in it is longer than usual."""
 
     max_header_length = max_payload_length = max_signature_length = jose.MAX_JWS
+
+    def get_alg(self, name: str) -> Any:
+        """Return an algorithm; the old name of `Ed25519` means that, and no other curve."""
+        return super().get_alg("Ed25519" if name == "EdDSA" else name)
 
 
 _REGISTRY: Final = _Registry(algorithms=list(ALGORITHMS))
@@ -165,9 +172,12 @@ def _imported(jwk: Mapping[str, Any]) -> tuple[Key, frozenset[str]]:
     kind = jwk.get("kty")
     try:
         if kind == "RSA":
+            # Looked at first: the library would write a warning for each weak key of a stranger.
+            if len(jwk["n"]) < _SHORTEST_MODULUS:
+                raise ValueError(RSA_SIZE)
             rsa = RSAKey.import_key({name: jwk[name] for name in ("kty", "n", "e")})
             if rsa.public_key.key_size not in _RSA_BITS:
-                raise ValueError("an RSA key of 2048 to 8192 bits")
+                raise ValueError(RSA_SIZE)
             if rsa.public_key.public_numbers().e > _LARGEST_EXPONENT:
                 raise ValueError("an RSA key with a small exponent, as 65537")
             return rsa, frozenset({"PS256", "RS256"})
