@@ -16,6 +16,13 @@ from support.api import Api, api_of
 from support.tls_front import TlsFront, tls_front
 
 PATIENCE = 20.0
+SETTINGS = {
+    **replicas.GENEROUS,
+    **replicas.REGISTERING,
+    "development": "false",
+    "device__interval": "1",
+    "dpop__require_nonce": "true",
+}
 
 
 @pytest.fixture(scope="session")
@@ -35,12 +42,7 @@ async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[TlsFr
 async def site(packages, databases, shared_redis_url, front: TlsFront) -> AsyncIterator[Api]:
     """A server that its clients reach at an https issuer, and nowhere else."""
     async with databases.fresh() as url:
-        environ = replicas.settings(
-            url,
-            shared_redis_url,
-            issuer=front.origin,
-            **{**replicas.GENEROUS, "development": "false"},
-        )
+        environ = replicas.settings(url, shared_redis_url, issuer=front.origin, **SETTINGS)
         with replicas.replicas(environ) as started:
             front.target = int(started[0].url.rpartition(":")[2])
             async with api_of(environ, started) as running:

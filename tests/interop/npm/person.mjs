@@ -40,6 +40,53 @@ export async function errorOf(promise) {
   return 'none'
 }
 
+/**
+ * Calls `seen` with every answer that Node's own `fetch` brings to the library from now on: path,
+ * status, the header it was asked with, and the OAuth error. Nothing is changed on the way.
+ */
+export function watch(seen) {
+  const { fetch } = globalThis
+  globalThis.fetch = async (url, options) => {
+    const answer = await fetch(url, options)
+    const { authorization = '' } = Object.fromEntries(new Headers(options?.headers))
+    const said = await answer.clone().json().catch(() => ({}))
+    seen({
+      path: new URL(url).pathname,
+      status: answer.status,
+      scheme: authorization.split(' ')[0],
+      error: said.error ?? null,
+    })
+    return answer
+  }
+}
+
+/** Tells each answer of the token endpoint at once, with the seconds since the one before. */
+export function tellPolls() {
+  let before = performance.now()
+  watch(({ path, error }) => {
+    if (path !== '/oauth2/token') return
+    const now = performance.now()
+    tell({ polled: error, waited: (now - before) / 1000 })
+    before = now
+  })
+}
+
+/** Returns the key by which the application proves itself, and signs, as Web Crypto has it. */
+export async function signingKey() {
+  const { jwk, alg } = settings.key
+  const kinds = {
+    ES256: { name: 'ECDSA', namedCurve: 'P-256' },
+    PS256: { name: 'RSA-PSS', hash: 'SHA-256' },
+  }
+  const key = await crypto.subtle.importKey('jwk', jwk, kinds[alg], false, ['sign'])
+  return { key, kid: jwk.kid }
+}
+
+/** Returns what the header of a JWT says it is signed with. */
+export function algorithmOf(token) {
+  return JSON.parse(Buffer.from(token.split('.')[0], 'base64url')).alg
+}
+
 function reasons(refusal) {
   if (!(refusal instanceof Error)) return refusal ? [JSON.stringify(refusal)] : []
   return [refusal.error, refusal.message, ...reasons(refusal.cause)].filter(Boolean)
