@@ -7,10 +7,11 @@ import {
   algorithmOf, browserBackFrom, errorOf, run, settings, signingKey, tell, tellPolls, watch,
 } from './person.mjs'
 
+const secret = settings.secret ?? undefined // without one, that of the registration
 const methods = {
   none: () => client.None(),
-  client_secret_basic: () => client.ClientSecretBasic(settings.secret),
-  client_secret_post: () => client.ClientSecretPost(settings.secret),
+  client_secret_basic: () => client.ClientSecretBasic(secret),
+  client_secret_post: () => client.ClientSecretPost(secret),
   private_key_jwt: async () => client.PrivateKeyJwt(await signingKey()),
 }
 

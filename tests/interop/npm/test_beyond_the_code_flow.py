@@ -30,7 +30,6 @@ ITSELF = {
     "redirect_uris": [CALLBACK],
     "post_logout_redirect_uris": [GOODBYE],
     "grant_types": ["authorization_code", "refresh_token"],
-    "token_endpoint_auth_method": "client_secret_basic",
     "scope": SCOPE,
 }
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
@@ -57,11 +56,16 @@ def run(request, site, node):
     return partial(runs, site, node, request.param)
 
 
+def proven_by(signer):
+    """Return how a program proves itself by this key."""
+    jwk = {**signer.key.as_dict(private=True), "kid": signer.kid}
+    return {"method": "private_key_jwt", "key": {"jwk": jwk, "alg": signer.alg}}
+
+
 async def signed(site, raw, alg, **changes):
     """Register a client with a key; return its id, and how its program proves itself."""
     signer = await Signer.of(site.issuer, alg).registered(site, raw, **changes)
-    jwk = {**signer.key.as_dict(private=True), "kid": signer.kid}
-    return signer.client_id, {"method": "private_key_jwt", "key": {"jwk": jwk, "alg": alg}}
+    return signer.client_id, proven_by(signer)
 
 
 async def through(site, program, person):
@@ -142,9 +146,13 @@ async def test_a_public_client_binds_its_tokens_to_a_key(site, run):
 
 @pytest.mark.parametrize("alg", ["ES256", "PS256"])
 async def test_a_client_of_the_fapi_2_profile_signs_a_person_in(site, run, alg):
-    """Pushed, bound, proven by key, with `iss`, nothing signed RS256; and it stays signed in."""
+    """Pushed, bound, proven by key, with `iss`, nothing signed RS256; and it stays signed in.
+
+    Once what is pushed is signed, too (FAPI 2.0 Message Signing section 5.3).
+    """
     (client, how), person = await signed(site, FAPI2, alg), await site.person()
-    async with run(client, **how, metadata=KNOWS, par=True, dpop=True) as program:
+    what = {"metadata": KNOWS, "par": True, "dpop": True, "signed": alg == "PS256"}
+    async with run(client, **how, **what) as program:
         to, began, after = await through(site, program, person)
     assert is_pushed(to)
     assert went_well(person, began, after)
@@ -228,10 +236,15 @@ async def test_a_machine_has_bound_tokens_of_its_own_and_for_somebody(site, run)
     assert told["issued"] == ACCESS_TOKEN
 
 
-async def test_a_client_registers_itself_and_signs_a_person_in(site, run):
+@pytest.mark.parametrize("method", ["client_secret_basic", "private_key_jwt"])
+async def test_a_client_registers_itself_and_signs_a_person_in(site, run, method):
     made = site.keyturn("registration-tokens", "add", "interop", "--json")
     initial, person = json.loads(made.stdout)["token"], await site.person()
-    how = {"method": "client_secret_basic", "registered": ITSELF, "initialAccessToken": initial}
-    async with run(None, **how) as program:
+    how, keys = {"method": method}, {}
+    if method == "private_key_jwt":
+        signer = Signer.of(site.issuer)
+        how, keys = proven_by(signer), {"jwks": signer.jwks}
+    registered = {**ITSELF, "token_endpoint_auth_method": method, **keys}
+    async with run(None, **how, registered=registered, initialAccessToken=initial) as program:
         _, *told = await through(site, program, person)
     assert went_well(person, *told)
