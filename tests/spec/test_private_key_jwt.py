@@ -255,7 +255,9 @@ async def test_CA_6_the_assertion_s_type_is_exact(api, bank):
         assert await is_refused(api, await ask(api, form), detail)
 
 
-@pytest.mark.parametrize("typ", ["at+jwt", "dpop+jwt", "oauth-authz-req+jwt", "logout+jwt", 7])
+@pytest.mark.parametrize(
+    "typ", ["at+jwt", "dpop+jwt", "oauth-authz-req+jwt", "logout+jwt", 7, ["JWT"], {}, None], ids=repr
+)
 async def test_CA_6_another_kind_of_token_is_no_assertion(api, bank, typ):
     answer = await ask(api, bank.form(bank.signed({"typ": typ})))
     assert await is_refused(api, answer, "assertion typ: another kind of token")

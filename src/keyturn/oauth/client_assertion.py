@@ -26,7 +26,7 @@ LONGEST: Final = 300
 LEEWAY: Final = 30
 """Seconds a client's clock may be off: 10 must do, 60 must not (FAPI 2.0 section 5.3.2.1)."""
 
-_TYPES: Final = frozenset({None, "jwt", "client-authentication+jwt"})
+_TYPES: Final = frozenset({"jwt", "client-authentication+jwt"})
 _REPLAY: Final = "client_assertion"
 
 
@@ -80,8 +80,8 @@ class ClientAssertions:
 
     def _check_claims(self, assertion: Unverified, path: str, *, is_fapi: bool) -> None:
         claims = assertion.claims
-        typ = assertion.header.get("typ")
-        if (typ.lower() if isinstance(typ, str) else typ) not in _TYPES:
+        typ = assertion.header.get("typ", "JWT")
+        if not isinstance(typ, str) or typ.lower() not in _TYPES:
             raise InvalidJws("typ: another kind of token")
         if is_fapi and assertion.alg not in FAPI_ALGORITHMS:
             raise InvalidJws("alg: not allowed by the profile")
