@@ -9,6 +9,8 @@ from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
+
 from keyturn.crypto import client_jws
 from keyturn.outgoing.destination import Destination
 from keyturn.settings import LOOPBACK
@@ -112,8 +114,14 @@ def link(value: str) -> str:
 
 
 def jwks(value: dict[str, Any]) -> dict[str, Any]:
-    """Check a JWK set of public keys (RFC 7517 section 5)."""
+    """Check a JWK set of public keys (RFC 7517 section 5), and that it can be kept."""
     client_jws.keys_of(value)
+    try:
+        kept = orjson.dumps(value)
+    except TypeError:
+        raise ValueError("no half of a character, and no number beyond 64 bits") from None
+    if b"\\u0000" in kept:
+        raise ValueError("no NUL, in whatever spelling")
     return value
 
 

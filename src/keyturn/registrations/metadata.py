@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-import orjson
 from pydantic import AfterValidator, Field
 
 from keyturn.clients import rules, syntax
@@ -121,7 +120,6 @@ def read(members: Mapping[str, Any], client_id: str, allowed: Allowed) -> Wanted
     method = given.setdefault("token_endpoint_auth_method", "client_secret_basic")
     grants = given.setdefault("grant_types", ["authorization_code"])
     _check_fixed(given, grants)
-    _check_storable(given)
     raw: dict[str, Any] = {
         field: given[member] for member, field in FIELDS.items() if member in given
     }
@@ -177,16 +175,6 @@ def _check_fixed(given: Mapping[str, Any], grants: Any) -> None:
     for member, value in FIXED.items():
         if given.get(member, value) != value:
             raise UnacceptableMetadata(f"{member}: not {value}", member)
-
-
-def _check_storable(given: Mapping[str, Any]) -> None:
-    """Refuse keys that hold what JSON in the database cannot: NUL, half of a character."""
-    try:
-        stored = orjson.dumps(given.get("jwks"))
-    except TypeError:
-        raise UnacceptableMetadata("jwks: holds what cannot be kept", "jwks") from None
-    if b"\\u0000" in stored:
-        raise UnacceptableMetadata("jwks: holds NUL", "jwks")
 
 
 def _scopes(text: Any, allowed: Allowed) -> tuple[str, ...]:

@@ -50,6 +50,14 @@ def test_a_client_that_signs_has_keys_here_or_at_its_address():
     assert problems(**MACHINE, jwks_uri=inside) == ["jwks_uri"]
 
 
+@pytest.mark.parametrize("odd", ["a\0", "\ud800", 2**64, [{"deep": "\udfff"}]], ids=ascii)
+def test_keys_hold_nothing_that_could_not_be_kept(odd):
+    signing = {**MACHINE, "auth_method": "private_key_jwt"}
+    [key] = KEYS["keys"]
+    for keys in ({"keys": [{**key, "odd": odd}]}, {**KEYS, "odd": odd}):
+        assert problems(**signing, jwks=keys) == ["jwks"]
+
+
 CODE = {"grant_types": ["authorization_code"], "redirect_uris": ["https://app.example/cb"]}
 
 
