@@ -6,8 +6,10 @@
     everything else         none
 
 Refusals and failures carry the headers as well: an app that cannot read a 503 takes it for a
-sign-out. A preflight names no client, so it is allowed for the origins of any active client; the
-request itself is then held against its own client, here for reading and in `origin` for acting.
+sign-out. A preflight names no client, so it is allowed for the origins of any active client that
+may use the door: for /auth/... those an operator made first-party, as whoever may register a client
+can name any origin. The request itself is then held against its own client, here for reading and in
+`origin` for acting.
 
 Nothing here waits for the database: the last copy of the clients decides, however old. At worst a
 page reads an answer although its client lists it no longer; acting is `origin`'s to refuse.
@@ -110,7 +112,7 @@ class Cors:
         if readers is not Readers.EVERYBODY:
             if self.clients.last_origins is None:
                 return _refused(request, Unavailable("clients: never read"))
-            if not self._is_anybodys(origin):
+            if not self._is_anybodys(origin, readers):
                 return _refused(request, OriginRefused("preflight: the origin of no client"))
         headers = {
             "Access-Control-Allow-Methods": _METHODS[readers],
@@ -143,7 +145,7 @@ class Cors:
         if client is None and readers is Readers.PAGES_OF_CLIENT_WITH_COOKIES:
             client = self._named(scope)
         if client is None:
-            return self._is_anybodys(origin)
+            return self._is_anybodys(origin, readers)
         return origin != NOBODY and origin in client.origins
 
     def _named(self, scope: Scope) -> Client | None:
@@ -153,8 +155,12 @@ class Cors:
         candidates = self.clients.last_first_party
         return candidates[0] if len(candidates) == 1 else None
 
-    def _is_anybodys(self, origin: str | None) -> bool:
-        return origin != NOBODY and origin in (self.clients.last_origins or ())
+    def _is_anybodys(self, origin: str | None, readers: Readers) -> bool:
+        if origin == NOBODY:
+            return False
+        if readers is Readers.PAGES_OF_CLIENT_WITH_COOKIES:
+            return any(origin in one.origins for one in self.clients.last_first_party)
+        return origin in (self.clients.last_origins or ())
 
 
 def _refused(request: Request, refusal: Refusal) -> Response:

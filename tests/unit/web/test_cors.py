@@ -1,6 +1,6 @@
 """WB-11: which pages may read which answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx2
 import pytest
@@ -19,6 +19,8 @@ from support.asgi import a_client
 
 APP, OTHER, EVIL = "https://app.example", "https://other.example", "https://evil.example"
 SPA, SECOND = a_client("spa", APP), a_client("second", OTHER)
+STRANGE = "https://strange.example"
+STRANGER = replace(a_client("dyn-x", STRANGE), session_api=False)
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Registered:
 
     @property
     def last_first_party(self) -> tuple[Client, ...]:
-        return self.clients
+        return tuple(one for one in self.clients if one.session_api)
 
     @property
     def last_origins(self) -> frozenset[str] | None:
@@ -152,6 +154,17 @@ async def test_WB_11_a_preflight_is_allowed_for_the_pages_of_any_client(browser,
     assert "X-Keyturn-Client" in answer.headers["access-control-allow-headers"]
     assert "DELETE" in answer.headers["access-control-allow-methods"]
     assert answer.headers["vary"] == "Origin"
+
+
+async def test_WB_11_a_client_without_the_session_api_opens_it_to_no_page(browser, registered):
+    """Whoever may register a client can name any origin."""
+    registered.clients = (SPA, SECOND, STRANGER)
+    assert (await browser.options(paths.TOKEN, headers=preflight(STRANGE))).status_code == 204
+    asked = await browser.options(paths.REFRESH, headers=preflight(STRANGE))
+    assert (asked.status_code, asked.json()["error"]) == (403, "origin_not_allowed")
+    answer = await browser.post(paths.REFRESH, headers={"Origin": STRANGE})
+    for one in (asked, answer):
+        assert ALLOWED not in one.headers
 
 
 @pytest.mark.parametrize("path", [paths.REFRESH, paths.TOKEN])
