@@ -83,6 +83,17 @@ async def test_the_question_says_who_asks_for_what_from_where_and_what_to_compar
     assert set(links.values()) <= set(shown)
 
 
+async def test_AZ_8_the_question_says_that_nobody_has_checked_who_asks(api, person):
+    client = await api.client(TELEVISION)
+    device = await Television.begun(api, client)
+    browser = Browserless(api)
+    assert 'id="unchecked"' not in (await question(browser, person, device)).text
+    marked = "update clients set self_registered = true, updated_at = now() where id = $1"
+    await api.sql.execute(marked, client)
+    await api.settled()
+    assert 'id="unchecked"' in (await question(browser, person, device)).text
+
+
 @pytest.mark.parametrize("separator", ["", " ", "_", ".", "\u2013", " / "])
 async def test_a_code_may_be_typed_in_any_case_with_any_separator(signed_in, device, separator):
     browser, form = signed_in

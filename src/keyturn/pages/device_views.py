@@ -20,6 +20,7 @@ from keyturn.pages.answers import hidden
 from keyturn.pages.consent import lines
 from keyturn.pages.devices import name_of
 from keyturn.pages.languages import Language
+from keyturn.pages.links import links_of
 from keyturn.pages.page import LANGUAGE, Page, Pages
 from keyturn.pages.waiting import USER_CODE, device_query
 from keyturn.web.browser import BrowserCookies, Csrf
@@ -103,6 +104,7 @@ class DeviceViews:
         another = urlencode(device_query(question.code, another=True))
         values = {
             "client": question.client,
+            "links": links_of(question.client),
             "email": email,
             "code": shown,
             "device": name_of(asked.device, language),
