@@ -7,6 +7,7 @@ import pytest
 
 from keyturn.audit.trail import SHOWN
 from keyturn.telemetry.audit import EventType
+from keyturn.telemetry.logs import redact
 from support.tree import ROOT, differences, parsed, sources, spans, table, text
 
 TYPES = EventType.__args__
@@ -48,6 +49,31 @@ def suite():
     }
 
 
+def facts(tree):
+    """Return the names of what the details of events say."""
+    assigned = {
+        node.value: [one.id for one in node.targets if isinstance(one, ast.Name)]
+        for source in tree.values()
+        for node in ast.walk(parsed(source))
+        if isinstance(node, ast.Assign)
+    }
+    passed = [
+        node.value
+        for source in tree.values()
+        for node in ast.walk(parsed(source))
+        if isinstance(node, ast.keyword) and node.arg == "detail"
+    ]
+    told_so = [value for value, names in assigned.items() if "detail" in names]
+    return {
+        key.value
+        for value in (*passed, *told_so)
+        for node in ast.walk(value)
+        if isinstance(node, ast.Dict)
+        for key in node.keys
+        if isinstance(key, ast.Constant)
+    }
+
+
 def told(page, heading="## Events"):
     return [one for row in table(page, heading) for one in spans(row[0])]
 
@@ -66,6 +92,12 @@ def test_every_event_is_seen_by_a_test():
 
 def test_every_member_of_an_event_is_documented():
     assert differences(told(text("docs/audit.md"), "## An event"), SHOWN) == []
+
+
+def test_no_fact_of_an_event_has_a_name_under_which_logs_show_nothing():
+    names = facts(sources())
+    assert {"reason", "scope", "invitation"} <= names
+    assert redact(dict.fromkeys(names, "told")) == dict.fromkeys(names, "told")
 
 
 # -- what the guards find when it is planted ------------------------------------------------------

@@ -158,7 +158,7 @@ async def test_DC_1_an_initial_token_is_good_for_so_many_clients_so_long_until_r
     assert api.keyturn("registration-tokens", "revoke", two["id"]).returncode == 0
     for act in ("registration_token_added", "registration_token_revoked"):
         done = await api.events(act, actor="cli")
-        assert two["id"] in {json.loads(one["detail"])["initial_token"] for one in done}
+        assert two["id"] in {json.loads(one["detail"])["invitation"] for one in done}
     assert (await registrar.register(WEB, initial=two["token"])).status_code == 401
     late = made(api)
     await api.sql.execute(

@@ -75,7 +75,7 @@ class InitialTokens:
             raise UnacceptableMetadata("scope: beyond registration.scopes", "scope")
 
     def _record(self, event: EventType, token_id: UUID) -> None:
-        self.audit.record(AuditEvent(event, detail={"initial_token": str(token_id)}))
+        self.audit.record(AuditEvent(event, detail={"invitation": str(token_id)}))
 
 
 async def usable(source: Statements, value: str) -> InitialToken | None:

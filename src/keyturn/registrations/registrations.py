@@ -61,7 +61,7 @@ class Registrations:
         except (TooManyClients, Throttled) as refusal:
             self._record("registration_refused", None, {"reason": refusal.detail}, address)
             raise
-        detail = {"initial_token": str(token.id)} if token else {}
+        detail = {"invitation": str(token.id)} if token else {}
         self._record("client_registered", client_id, detail, address)
         return issued
 
