@@ -27,7 +27,7 @@ MOST_TEXT = 16_384
 
 _SECRET_KEY = re.compile(
     r"pass(?:word|wd|phrase)|secret|token|authorization|cookie|dsn|credential|assertion"
-    r"|private|verifier|dpop_proof"
+    r"|private|verifier|dpop_proof|device_code|user_code|request_uri"
 )
 # Every alternative starts with a literal and repeats one class only: linear on any input.
 _SECRET_TEXT = re.compile(

@@ -91,6 +91,9 @@ def test_OP_1_what_looks_like_a_secret_is_redacted_wherever_it_stands(caught, na
         "set-cookie",
         "dsn",
         "private_key",
+        "device_code",
+        "user_code",
+        "request_uri",
     ],
 )
 def test_OP_1_the_value_under_a_telling_key_is_redacted_whatever_it_is(caught, key):
