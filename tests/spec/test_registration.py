@@ -313,6 +313,8 @@ NOT_ALLOWED = {
     **{f"{member} by {uri}": {member: uri}
        for member in ("logo_uri", "client_uri", "policy_uri", "tos_uri")
        for uri in ("http://a.example/", "javascript:alert(1)", "data:text/html,x", "https:///x")},
+    "a link that reads like another's": {"client_uri": "https://bank.example@a.example/"},
+    "a link with NUL behind it": {"tos_uri": "https://a.example/#\0"},
 }  # fmt: skip
 
 

@@ -107,9 +107,12 @@ def redirect_uri(value: str) -> str:
 
 def link(value: str) -> str:
     """Check an address that people may open: shown to them, never fetched by this server."""
-    match = _REDIRECT.fullmatch(value.partition("#")[0])
+    match = _REDIRECT.fullmatch(value.replace("#", "", 1))
     if not match or match[1].lower() != "https" or len(value) > LONGEST_URI or not _host(value):
         raise ValueError("an https address, such as https://app.example/about")
+    # People are told whose it is: `bank.example@evil.example` reads like the bank's.
+    if "@" in urlsplit(value).netloc:
+        raise ValueError("names no user")
     return value
 
 

@@ -115,3 +115,29 @@ def test_a_scope_is_one_token(value):
 def test_a_scope_is_nothing_else(value):
     with pytest.raises(ValueError, match="one scope"):
         syntax.scope(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["https://a.example/", "https://a.example/about?x=1#terms", "https://a.example#top"]
+)
+def test_a_link_is_an_address_people_may_open(value):
+    assert syntax.link(value) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://a.example/",
+        "https://bank.example@a.example/",
+        "https://bank.example:443@a.example/",
+        "https://a.example/#\0",
+        "https://a.example/#\ud800",
+        "https://a.example/#a b",
+        "https://a.example/#a#b",
+        "https://#a.example/",
+    ],
+    ids=ascii,
+)
+def test_a_link_says_whose_it_is_and_holds_nothing_that_could_not_be_kept(value):
+    with pytest.raises(ValueError, match=r"https address|no user"):
+        syntax.link(value)
