@@ -256,7 +256,9 @@ async def test_CA_6_the_assertion_s_type_is_exact(api, bank):
 
 
 @pytest.mark.parametrize(
-    "typ", ["at+jwt", "dpop+jwt", "oauth-authz-req+jwt", "logout+jwt", 7, ["JWT"], {}, None], ids=repr
+    "typ",
+    ["at+jwt", "dpop+jwt", "oauth-authz-req+jwt", "logout+jwt", 7, ["JWT"], {}, None],
+    ids=repr,
 )
 async def test_CA_6_another_kind_of_token_is_no_assertion(api, bank, typ):
     answer = await ask(api, bank.form(bank.signed({"typ": typ})))
