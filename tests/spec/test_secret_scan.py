@@ -29,10 +29,13 @@ from cryptography.hazmat.primitives.serialization import (
 
 from keyturn.users.model import NewUser
 from support import replicas
-from support.api import Api, Person, api_of
-from support.browserless import Browserless
+from support.api import GATEWAY, MACHINE, Api, Person, api_of
+from support.assertions import Signer
+from support.browserless import SPA, Browserless
 from support.forging import Forger, purpose_key
-from support.replicas import AUDIENCE, ORIGIN
+from support.possession import Holder
+from support.pushing import pushed, visit
+from support.replicas import AUDIENCE, ORIGIN, REGISTERING
 from support.secret_scan import (
     Finding,
     database_dump,
@@ -49,6 +52,10 @@ PURPOSES = (
     "keyturn signing key sealing v1",
     "keyturn throttle v1",
     "keyturn device codes v1",
+    "keyturn authorization requests v1",
+    "keyturn pushed requests v1",
+    "keyturn creations v1",
+    "keyturn cursors v1",
 )
 
 
@@ -117,7 +124,9 @@ async def day(databases, shared_redis_url, tmp_path_factory) -> AsyncIterator[Da
             name, enabled=True, passwords=f"+{passwords['redis']}", keys="*", channels="*",
             categories=["+@all"],
         )  # fmt: skip
-        settings = replicas.settings(url, None, issuer="https://localhost:8447", log__level="debug")
+        settings = replicas.settings(
+            url, None, issuer="https://localhost:8447", log__level="debug", **REGISTERING
+        )
         for taken in ("SECRETS", "POSTGRES__URL"):
             del settings[f"KEYTURN_{taken}"]
         files = {
@@ -148,6 +157,8 @@ async def live(day: Day) -> None:
     person = await add_person(day)
     await sign_in_and_out(day, person)
     await be_a_client(day)
+    await prove_by_keys(day)
+    await register(day)
     await connect_a_device(day, person)
     await make_mistakes(day, person)
     await have_trouble(day, person)
@@ -222,6 +233,57 @@ async def be_a_client(day: Day) -> None:
     issued = await api.clients.rotate_secret(client)
     day.keep("client secret", issued.secret or "")
     await api.form("/oauth2/revoke", "poster", token=token)
+
+
+async def prove_by_keys(day: Day) -> None:
+    """Assertions and proofs, once and once more; what is exchanged for another, and pushed."""
+    api, holder = day.api, Holder.of()
+    signer = await Signer.of(api.issuer).registered(api, MACHINE)
+    assertion = str(day.keep("client assertion", signer.signed()))
+    proof = str(day.keep("proof", holder.proof("POST", f"{api.issuer}/oauth2/token")))
+    form = {**signer.form(assertion), "grant_type": "client_credentials"}
+    answers = [
+        await api.callers[0].post("/oauth2/token", data=form, headers={"dpop": proof})
+        for _ in range(2)
+    ]
+    assert [one.status_code for one in answers] == [200, 401]
+    day.keep("access token", answers[0].json()["access_token"])
+    again = {"grant_type": "client_credentials"}
+    for one in (proof, proof[:-9]):
+        refused = await api.form("/oauth2/token", "machine", headers={"dpop": one}, **again)
+        assert refused.status_code == 400
+    subject = (await api.token("machine", **again)).json()["access_token"]
+    exchange = {
+        "grant_type": GATEWAY["grant_types"][0],
+        "subject_token": str(day.keep("access token", subject)),
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+    }
+    given = await api.token(await api.client(GATEWAY), **exchange)
+    assert given.status_code == 200, given.text
+    day.keep("access token", given.json()["access_token"])
+    client = await api.client(SPA)
+    request_uri = str(day.keep("pushed request", await pushed(api, client)))
+    await visit(Browserless(api), client, request_uri)
+    await visit(Browserless(api), "nobody", request_uri)
+
+
+async def register(day: Day) -> None:
+    """A client registers itself, is read, and shows its token where it does not belong."""
+    api = day.api
+    words = ("registration-tokens", "add", "scan", "--uses", "9", "--json")
+    initial = json.loads(api.keyturn(*words).stdout)["token"]
+    members = {"redirect_uris": ["https://a.example/cb"]}
+    shown = {"authorization": f"Bearer {day.keep('initial access token', initial)}"}
+    caller = api.callers[0]
+    made = await caller.post("/oauth2/register", json=members, headers=shown)
+    assert made.status_code == 201, made.text
+    said = made.json()
+    day.keep("client secret", said["client_secret"])
+    token = str(day.keep("registration access token", said["registration_access_token"]))
+    at = f"/oauth2/register/{said['client_id']}"
+    assert (await caller.get(at, headers={"authorization": f"Bearer {token}"})).status_code == 200
+    await caller.get(f"{at}?access_token={token}", headers=shown)
+    await caller.get(f"/oauth2/register/{token}", headers=shown)
 
 
 async def connect_a_device(day: Day, person: Person) -> None:
@@ -302,7 +364,8 @@ async def test_OP_1_no_secret_stands_anywhere(day):
     assert kinds >= {
         "master secret", "password of database", "password of redis", "password", "new password",
         "wrong password", "client secret", "refresh token", "cookie", "private exponent",
-        "device code", "user code",
+        "device code", "user code", "client assertion", "proof", "pushed request",
+        "initial access token", "registration access token",
     }  # fmt: skip
     assert sum(name.startswith("refresh token") for name in day.secrets) >= 7
     assert scan(day.secrets, places) == []
