@@ -8,9 +8,11 @@ The floors, top to bottom; a row imports only rows below it (import-linter says 
     routes | management  hosted            the doors and the pages, each put together
     oauth | session_api | pages | admin    doors: never import each other, never speak SQL
             | ops | jobs
+    parts  process                         what doors are made of, and what there is one of
     web                                    HTTP manners the doors share
     tokens                                 what is signed and how it is checked
-    authorizations                         requests in progress, codes, consents
+    authorizations | registrations         requests in progress, codes, devices, consents;
+                                           clients that registered themselves
     users                                  accounts, passwords, throttling
     logins                                 browsers signed in here: single sign-on
     sessions                               one row per sign-in; rotation is the heart
@@ -20,8 +22,9 @@ The floors, top to bottom; a row imports only rows below it (import-linter says 
     db | cache | outgoing                  PostgreSQL (the only truth), Redis, requests to others
     telemetry                              metrics, logs, audit events and who causes them
     crypto                                 secrets, opaque values, JOSE
-    settings  settings_syntax              words
-    errors  authorization_errors  request_errors  paths  clock  versions
+    configuration  settings  settings_*    words: what operators say,
+    errors  *_errors  paths  clock         what callers are told, and where
+            versions
 
 One refresh, four files down: `oauth/token.py`, `oauth/grants/refresh_token.py`,
 `sessions/rotation.py`, `sessions/sessions.sql`.

@@ -67,7 +67,9 @@ class ServerSettings(Section):
     host: str = Field("0.0.0.0", description="Address of the public port.")  # noqa: S104 - a container's
     port: int = Field(8080, ge=0, le=65535, description="Public port.")
     management_host: str = Field("0.0.0.0", description="Address of the management port.")  # noqa: S104
-    management_port: int = Field(8081, ge=0, le=65535, description="Health and metrics port.")
+    management_port: int = Field(
+        8081, ge=0, le=65535, description="Port of health, metrics and administration."
+    )
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = Field(
         (), description="Networks whose X-Forwarded-For is believed; default nobody."
     )

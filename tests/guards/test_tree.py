@@ -48,6 +48,21 @@ def pageless(tree):
     ]
 
 
+def unmentioned(tree):
+    """Return the modules that the page of their room does not name."""
+    return [
+        name
+        for name in tree
+        if "/" in name
+        and not name.endswith("__init__.py")
+        and not re.search(rf"\b{Path(name).stem}\b", page_of_room(tree, name))
+    ]
+
+
+def page_of_room(tree, name):
+    return ast.get_docstring(parsed(tree[str(Path(name).with_name("__init__.py"))])) or ""
+
+
 def leftovers(tree):
     return [
         f"{name}: {line.strip()}"
@@ -99,6 +114,7 @@ def test_no_file_has_a_name_that_says_nothing():
 
 def test_every_room_opens_with_a_page():
     assert pageless(sources()) == []
+    assert unmentioned(sources()) == []
 
 
 def test_nothing_is_left_for_later():
@@ -142,3 +158,5 @@ def test_what_says_nothing_or_stands_in_the_wrong_place_is_found():
     ]
     assert vague({"users/helpers.py": ""}) == ["users/helpers.py"]
     assert pageless({"users/__init__.py": '"""Users."""\n'}) == ["users/__init__.py"]
+    room = {"users/__init__.py": '"""`emails`"""', "users/email.py": "", "users/emails.py": ""}
+    assert unmentioned(room) == ["users/email.py"]

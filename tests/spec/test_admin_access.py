@@ -2,15 +2,15 @@
 
 import hmac
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
 
-from keyturn.logouts.model import Delivery
 from support.administering import OPS, READ, WRITE, administered, problem
 from support.api import claims_of
 from support.browserless import Browserless
+from support.farewell import logout_token_of
 from support.forging import Forger, b64
 from support.keys import private_key
 
@@ -28,23 +28,6 @@ async def machine_token(api, **changes):
     client_id = await api.client({**OPS, **changes})
     answer = await api.token(client_id, grant_type="client_credentials")
     return client_id, answer.json()["access_token"]
-
-
-async def logout_token_of(api, client_id, person, session_id):
-    delivery = Delivery(
-        profile=None,
-        session_id=session_id,
-        user_id=person.id,
-        client_id=client_id,
-        uri=None,
-        attempt=1,
-        claimed_at=datetime.now(UTC),
-        waited=timedelta(),
-        is_late=False,
-        is_last=False,
-    )
-    await api.operator.keyring.load()
-    return api.operator.logout_tokens.for_delivery(delivery)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +58,7 @@ async def strangers(api, spa, admin):
         "user's token, code flow": given["access_token"],
         "ID token": given["id_token"],
         "refresh token": given["refresh_token"],
-        "logout token": await logout_token_of(api, spa, person, device.session_id),
+        "logout token": await logout_token_of(api, spa, given["id_token"]),
         "machine's token, other audience": other.json()["access_token"],
         "of a disabled client": token_of_disabled,
         "revoked": revoked,

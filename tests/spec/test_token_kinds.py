@@ -1,20 +1,21 @@
-"""JW-2: every kind of thing we hand out, at every door that takes one; made, not listed by hand.
+"""JW-2, AC-6: every kind of thing there is, at every door that takes one; made, not listed by hand.
 
 Each kind is good exactly where `GOOD` says, and refused in the door's own way everywhere else.
 """
 
 import json
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from keyturn import paths
 from keyturn.hosted import Hosted
-from keyturn.logouts.model import Delivery
 from keyturn.routes import public_routes
-from support.api import GATEWAY, OTHER_AUDIENCE, PASSWORD, claims_of
+from support.administering import READ, administered, problem
+from support.api import GATEWAY, MACHINE, OTHER_AUDIENCE, PASSWORD
+from support.assertions import Signer
 from support.browserless import CALLBACK, SPA, VERIFIER, Browserless, forms_of, request_of, told
+from support.farewell import logout_token_of
 from support.forging import unb64
 from support.possession import Holder
 from support.pushing import pushed, visit
@@ -52,14 +53,32 @@ def gateway_of(client):
 
 
 @pytest.fixture(scope="module")
-async def things(api, spa):
+async def signer(api):
+    """A machine that proves itself by the key with which the public client signs its requests."""
+    return await Signer(api.issuer, kid=KEY.kid, key=KEY).registered(api, MACHINE)
+
+
+@pytest.fixture(scope="module")
+async def admin(api):
+    async with administered(api) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def doors(signer, admin):
+    """Every door, those among them that need a client of their own."""
+    return {**DOORS, ASSERTING: as_assertion(signer), ADMINISTERING: as_administrator(admin)}
+
+
+@pytest.fixture(scope="module")
+async def things(api, spa, signer, admin):
     """One of each kind, of one person."""
     browser, person = Browserless(api), await api.person()
     page = await browser.authorize(spa)
     form = forms_of(page)["login"]
     given = await browser.tokens(spa, person, scope="openid offline_access")
     machine = await api.token("machine", grant_type="client_credentials")
-    logout_token = await logout_token_of(api, spa, given)
+    logout_token = await logout_token_of(api, spa, given["id_token"])
     device, waiting = [await Television.begun(api, spa) for _ in range(2)]
     await answered(browser, person, device)
     gateway = await api.client(
@@ -76,6 +95,8 @@ async def things(api, spa):
         "refresh token": given["refresh_token"],
         "exchanged token": exchanged.json()["access_token"],
         "machine's token": machine.json()["access_token"],
+        "administrator's token": admin.tokens[READ],
+        "client assertion": signer.signed(),
         "logout token": logout_token,
         "DPoP proof": Holder.of().proof("POST", api.issuer + paths.TOKEN),
         "code": told(await browser.authorize(spa))["code"],
@@ -125,25 +146,6 @@ async def at_registration(api, _client, _browser, token):
     return 200 in {one.status_code for one in given}
 
 
-async def logout_token_of(api, client_id, given):
-    """What the client would be told of the end of this session, which goes on."""
-    said = claims_of(given["id_token"])
-    await api.operator.keyring.load()
-    delivery = Delivery(
-        profile=None,
-        session_id=UUID(said["sid"]),
-        user_id=UUID(said["sub"]),
-        client_id=client_id,
-        uri=None,
-        attempt=1,
-        claimed_at=datetime.now(UTC),
-        waited=timedelta(),
-        is_late=False,
-        is_last=False,
-    )
-    return api.operator.logout_tokens.for_delivery(delivery)
-
-
 async def at_userinfo(api, _client, _browser, token):
     bearer = {"authorization": f"Bearer {token}"}
     answer = await api.get("/oauth2/userinfo", headers=bearer)
@@ -172,6 +174,39 @@ async def at_push(api, client, _browser, token):
     answer = await api.form(paths.PAR, client, request=token)
     assert answer.status_code == 201 or answer.json()["error"] == "invalid_request_object"
     return answer.status_code == 201
+
+
+async def at_proof(api, _client, _browser, token):
+    proof = {"dpop": token}
+    answer = await api.form(paths.TOKEN, "machine", headers=proof, grant_type="client_credentials")
+    assert answer.status_code == 200 or answer.json()["error"] == "invalid_dpop_proof"
+    return answer.status_code == 200
+
+
+def as_assertion(signer):
+    async def at_door(api, _client, _browser, token):
+        fields = {"grant_type": "client_credentials", **signer.form(token)}
+        answer = await api.token(None, **fields)
+        assert answer.status_code == 200 or answer.json()["error"] == "invalid_client"
+        return answer.status_code == 200
+
+    return at_door
+
+
+def as_administrator(admin):
+    async def at_door(_api, _client, _browser, token):
+        let_in = set()
+        for one in await admin.operations():
+            body = None if one.method in {"GET", "DELETE"} else {}
+            answer = await admin.call(one.method, one.about_nothing, body, token=token)
+            if answer.status_code >= 400:
+                let_in.add(problem(answer) != (401, "invalid_token"))
+            else:
+                let_in.add(True)
+        (good,) = let_in
+        return good
+
+    return at_door
 
 
 async def at_sign_out(api, _client, browser, token):
@@ -275,6 +310,8 @@ async def as_login_cookie(api, _client, browser, token):
     return answer.status_code == 200
 
 
+ASSERTING = f"{paths.TOKEN} as client assertion"
+ADMINISTERING = "/admin/v1 as bearer"
 SESSION = paths.SESSION.replace("{session_id}", str(UUID(int=1)))
 CREDENTIALS = {
     paths.REFRESH: "POST", paths.LOGOUT: "POST", paths.LOGOUT_ALL: "POST",
@@ -297,6 +334,7 @@ DOORS = {
     f"{paths.TOKEN} as device_code": at_device_code,
     f"{paths.DEVICE_PAGE} as user_code": at_device_page,
     f"{paths.TOKEN} as subject": at_exchange,
+    f"{paths.TOKEN} as DPoP proof": at_proof,
     **{f"{path} as credential": as_session_credential(CREDENTIALS[path], path)
        for path in CREDENTIALS},
     f"{paths.LOGIN_PAGE} as handle": as_handle(paths.LOGIN_PAGE),
@@ -311,6 +349,9 @@ GOOD = {
     ("exchanged token", f"{paths.INTROSPECT} as token"),
     ("exchanged token", f"{paths.TOKEN} as subject"),
     ("machine's token", f"{paths.INTROSPECT} as token"),
+    ("administrator's token", ADMINISTERING),
+    ("client assertion", ASSERTING),
+    ("DPoP proof", f"{paths.TOKEN} as DPoP proof"),
     ("initial access token", f"{paths.REGISTER} as bearer"),
     ("registration token", f"{paths.REGISTRATION} as bearer"),
     ("ID token", f"{paths.AUTHORIZE} as hint"),
@@ -341,11 +382,11 @@ async def test_JW_2_every_route_is_a_door_of_the_matrix_or_takes_nothing(api):
     assert not doors & TAKES_NOTHING
 
 
-@pytest.mark.parametrize("door", DOORS)
-async def test_JW_2_a_kind_is_good_at_its_own_doors_and_at_no_other(api, spa, things, door):
+@pytest.mark.parametrize("door", [ASSERTING, ADMINISTERING, *DOORS])
+async def test_JW_2_a_kind_is_good_at_its_own_doors_and_at_no_other(api, spa, things, doors, door):
     browser, held = things
-    assert len(held) >= 10
-    good = {kind for kind, token in held.items() if await DOORS[door](api, spa, browser, token)}
+    assert len(held) >= 20
+    good = {kind for kind, token in held.items() if await doors[door](api, spa, browser, token)}
     assert good == {kind for kind, where in GOOD if where == door}
 
 

@@ -13,6 +13,7 @@ from keyturn.authorizations.device_model import DeviceRedemption, DeviceRequest,
 from keyturn.authorizations.model import Redeemed
 from keyturn.clock import SystemClock
 from keyturn.configuration import load_settings
+from keyturn.crypto import opaque
 from keyturn.crypto.secrets import MasterSecrets
 from keyturn.device_errors import (
     AuthorizationPending,
@@ -252,7 +253,7 @@ async def test_the_purge_takes_what_devices_have_long_been_told(devices):
         await devices.here.sql.execute(
             "update device_authorizations set expires_at = now() - $2::interval"
             " where device_code_hash = $1",
-            device_codes._hash(issued.device_code),
+            opaque.digest(issued.device_code),
             timedelta(minutes=int(age.split()[0])),
         )
     assert await device_codes.purge_expired(devices.parts.database, 10) == 1

@@ -1,10 +1,12 @@
 """`keyturn dev`: the first minute of a newcomer, and the days after it."""
 
+import json
 import os
 import shutil
 import signal
 import socket
 import time
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -47,8 +49,8 @@ def _until(holds, seconds=20):
 def test_one_line_says_everything_a_program_needs(dev):
     facts = dev
     assert set(facts) == {
-        "issuer", "managementUrl", "postgresUrl", "redisUrl", "dataDir", "pids", "users",
-        "clients", "exampleApiUrl",
+        "issuer", "managementUrl", "postgresUrl", "redisUrl", "dataDir", "config", "pids",
+        "users", "clients", "exampleApiUrl",
     }  # fmt: skip
     assert set(facts["pids"]) == {"keyturn", "postgres", "valkey"}
     assert facts["issuer"].startswith("http://localhost:")
@@ -56,6 +58,16 @@ def test_one_line_says_everything_a_program_needs(dev):
     port = int(facts["issuer"].rpartition(":")[2])
     for loopback in ("127.0.0.1", "[::1]"):
         assert httpx2.get(f"http://{loopback}:{port}/auth/openapi.json").status_code == 200
+
+
+def test_every_other_command_works_on_it_by_the_settings_it_names(dev):
+    environ = {"PATH": os.environ["PATH"], "KEYTURN_CONFIG": dev["config"]}
+    assert Path(dev["config"]).stat().st_mode & 0o777 == 0o600
+    listed = starts.shared().run_now(environ, "users", "list", "--json")
+    assert {one["email"] for one in json.loads(listed.out)["users"]} == {
+        one["email"] for one in dev["users"]
+    }
+    assert starts.shared().run_now(environ, "health", "ready").code == 0
 
 
 def test_the_example_api_goes_on_answering_while_keyturn_is_stopped(dev):

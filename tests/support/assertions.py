@@ -16,11 +16,20 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ("ES256", "Ed25519", "EdDSA", "PS256", "RS256")
 
 
-def key_for(alg: str) -> Key:
+def new_key(alg: str, kid: str | None = None) -> Key:
     """Make a private key that signs so."""
+    named = None if kid is None else {"kid": kid}
     if alg.startswith("ES"):
-        return ECKey.generate_key("P-256")
-    return OKPKey.generate_key("Ed25519") if alg.startswith("Ed") else RSAKey.generate_key(2048)
+        return ECKey.generate_key("P-256", named)
+    if alg.startswith("Ed"):
+        return OKPKey.generate_key("Ed25519", named)
+    return RSAKey.generate_key(2048, named)
+
+
+def signed(text: str, key: Key, alg: str) -> str:
+    """Sign header and claims as they stand there: the library would refuse to write some."""
+    algorithm = jws.JWSRegistry(algorithms=[alg]).get_alg(alg)
+    return f"{text}.{b64(algorithm.sign(text.encode(), key))}"
 
 
 @dataclass(frozen=True)
@@ -30,13 +39,13 @@ class Signer:
     issuer: str
     alg: str = "ES256"
     kid: str = field(default_factory=lambda: uuid4().hex)
-    key: Key = field(default_factory=lambda: key_for("ES256"), repr=False)
+    key: Key = field(default_factory=lambda: new_key("ES256"), repr=False)
     client_id: str = ""
 
     @classmethod
     def of(cls, issuer: str, alg: str = "ES256") -> "Signer":
         """Make a key."""
-        return cls(issuer, alg, key=key_for(alg))
+        return cls(issuer, alg, key=new_key(alg))
 
     async def registered(self, api: Api, raw: Mapping[str, Any], **changes: Any) -> "Signer":
         """Register a client with this key, given with it unless `changes` say `jwks_uri`."""
@@ -82,10 +91,7 @@ class Signer:
 
     def over(self, header: str, claims: Text) -> str:
         """Sign whatever header stands there, by this key and its algorithm."""
-        text = f"{header}.{b64(claims)}"
-        registry = jws.JWSRegistry(algorithms=[self.alg])
-        signature = registry.get_alg(self.alg).sign(text.encode(), self.key)
-        return f"{text}.{b64(signature)}"
+        return signed(f"{header}.{b64(claims)}", self.key, self.alg)
 
     def form(self, assertion: str | None = None, **changes: Any) -> dict[str, str]:
         """Return the two fields that authenticate, with an assertion of claims changed so."""

@@ -1,4 +1,4 @@
-"""Keys that clients of a test hold, and what they sign with them."""
+"""Clients that sign their requests (RFC 9101), by keys that are made once for a whole run."""
 
 import time
 from collections.abc import Mapping
@@ -6,22 +6,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from joserfc import jws
-from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
+from joserfc.jwk import Key
 
+from support.assertions import new_key, signed
 from support.forging import b64
-
-ALGORITHMS = ["ES256", "Ed25519", "EdDSA", "PS256", "RS256"]
 
 
 @cache
 def key_for(alg: str, kid: str = "one") -> Key:
     """Return a private key that signs by this algorithm: made once for a whole run."""
-    if alg == "ES256":
-        return ECKey.generate_key("P-256", {"kid": kid})
-    if alg.startswith("Ed"):
-        return OKPKey.generate_key("Ed25519", {"kid": kid})
-    return RSAKey.generate_key(2048, {"kid": kid})
+    return new_key(alg, kid)
 
 
 def jwks(*keys: Key) -> dict[str, Any]:
@@ -49,11 +43,7 @@ class RequestSigner:
         """Return a request object; members of its header changed to `...` are left out."""
         named = {"alg": self.alg, "typ": "oauth-authz-req+jwt", "kid": self.key.kid, **header}
         kept = {name: value for name, value in named.items() if value is not ...}
-        text = f"{b64(kept)}.{b64(claims)}"
-        registry = jws.JWSRegistry(algorithms=ALGORITHMS)
-        # The header as it is, whatever it says: the library would refuse to write some of these.
-        algorithm = registry.get_alg(self.alg)
-        return f"{text}.{b64(algorithm.sign(text.encode(), self.key))}"
+        return signed(f"{b64(kept)}.{b64(claims)}", self.key, self.alg)
 
     def request(self, parameters: Mapping[str, Any], **changes: Any) -> str:
         """Return a good request object of these parameters, a few claims changed."""

@@ -12,6 +12,7 @@ from keyturn.clients.rules import ADMIN_PATH
 from keyturn.errors import InvalidToken
 from keyturn.tokens import scope
 from keyturn.tokens.verify import AccessTokenVerifier, VerifiedToken
+from keyturn.web.presented_token import shown
 from keyturn.web.request_notes import note_client
 
 READ: Final = "keyturn.admin.read"
@@ -42,9 +43,8 @@ class Bearer:
 
     async def check(self, request: Request) -> Caller:
         """Return who calls. Raises `InvalidToken`, `Unavailable`."""
-        values = request.headers.getlist("authorization")
-        scheme, _, value = (values[0] if len(values) == 1 else "").partition(" ")
-        if scheme.lower() != "bearer" or not value:
+        scheme, value = shown(request)
+        if scheme != "bearer" or not value:
             raise InvalidToken("bearer: none, or more than one")
         token = await self.verifier.verify(value, self.issuer + ADMIN_PATH)
         _require_machine(token)

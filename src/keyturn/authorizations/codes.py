@@ -92,7 +92,7 @@ class Codes:
         """Return the code, if it was issued to who redeems it (RFC 9700 sections 2.1, 4.8)."""
         row = None
         if len(redemption.code) <= LONGEST_CODE:
-            row = await self.database.fetch_row(SQL["read_code"], _hash(redemption.code))
+            row = await self.database.fetch_row(SQL["read_code"], opaque.digest(redemption.code))
         if row is None:
             raise InvalidGrant("code: unknown")
         stored = StoredCode.from_row(row)
@@ -111,7 +111,7 @@ class Codes:
 
         Once a code: whoever signs in has codes, and must not fill the audit trail with one.
         """
-        if await self.database.execute(SQL["suspect_code"], _hash(redemption.code)):
+        if await self.database.execute(SQL["suspect_code"], opaque.digest(redemption.code)):
             self.audit.record(
                 AuditEvent(
                     type="code_refused",
@@ -150,7 +150,7 @@ class Codes:
 
     async def _consume(self, code: str, request: SessionRequest) -> Begun | None:
         """Redeem the code, or end the session that its first redemption gave."""
-        code_hash = _hash(code)
+        code_hash = opaque.digest(code)
         ended: list[Ended] = []
         async with self.database.transaction() as tx:
             if await tx.execute(SQL["consume_code"], code_hash):
@@ -181,7 +181,7 @@ async def _keep(statements: Statements, code: str, grant: CodeGrant) -> None:
     request, login = grant.request, grant.login
     await statements.execute(
         SQL["issue_code"],
-        _hash(code),
+        opaque.digest(code),
         request.client_id,
         request.redirect_uri,
         request.code_challenge,
@@ -205,7 +205,3 @@ async def _keep(statements: Statements, code: str, grant: CodeGrant) -> None:
 async def purge_expired(database: Statements, limit: int) -> int:
     """Delete at most `limit` codes that expired `KEPT` ago; return how many."""
     return await database.execute(SQL["purge_codes"], KEPT, limit)
-
-
-def _hash(code: str) -> bytes:
-    return opaque.sha256(code.encode())

@@ -124,7 +124,7 @@ class DeviceCodes:
     async def _keep(self, request: DeviceRequest, device_code: str, user_code: str) -> bool:
         kept = await self.database.execute(
             SQL["issue_device_code"],
-            _hash(device_code),
+            opaque.digest(device_code),
             user_codes.hashes(user_code, self.secrets),
             request.client.id,
             sorted(request.scopes),
@@ -142,7 +142,7 @@ class DeviceCodes:
             raise InvalidGrant("device code: unknown")
         row = await self.database.fetch_row(
             SQL["poll_device_code"],
-            _hash(redemption.device_code),
+            opaque.digest(redemption.device_code),
             redemption.client.id,
             PUNCTUAL,
             SLOWER,
@@ -154,7 +154,9 @@ class DeviceCodes:
         raise AuthorizationPending("device code: nobody has answered")
 
     async def _approved(self, redemption: DeviceRedemption) -> tuple[StoredDeviceCode, Approval]:
-        row = await self.database.fetch_row(SQL["read_device_code"], _hash(redemption.device_code))
+        row = await self.database.fetch_row(
+            SQL["read_device_code"], opaque.digest(redemption.device_code)
+        )
         if row is None:
             raise InvalidGrant("device code: unknown")
         stored = StoredDeviceCode.from_row(row)
@@ -199,7 +201,7 @@ class DeviceCodes:
         async with self.database.transaction() as tx:
             if not await tx.fetch_row(SQL["hold_account"], request.user_id, request.proof_time):
                 raise InvalidGrant("device code: the account was closed since it was approved")
-            if not await tx.execute(SQL["consume_device_code"], _hash(device_code)):
+            if not await tx.execute(SQL["consume_device_code"], opaque.digest(device_code)):
                 raise InvalidGrant("device code: redeemed, withdrawn or expired meanwhile")
             return await self.starter.start_in(tx, request)
 
@@ -214,7 +216,3 @@ def _check_target(redemption: DeviceRedemption, stored: StoredDeviceCode, issuer
     left = {*redemption.client.audiences, issuer}.intersection(stored.audiences)
     if not left.issuperset(redemption.audiences or ()) or not left:
         raise InvalidTarget("resource: not granted with the device code")
-
-
-def _hash(code: str) -> bytes:
-    return opaque.sha256(code.encode())

@@ -59,7 +59,7 @@ class PushedRequests:
         opened = sealed.unseal(handle, client_id, self.secrets, PUSHED)
         if opened is None:
             return None
-        mark = opaque.sha256(handle.encode())
+        mark = opaque.digest(handle)
         row = await self.database.fetch_row(SQL["request_progress"], mark, None)
         if row is None or row["finished_at"] is not None or row["at"] >= opened.expires_at:
             return None

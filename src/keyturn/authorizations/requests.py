@@ -53,7 +53,7 @@ class Requests:
         opened = sealed.unseal(handle, browser, self.secrets)
         if opened is None:
             return None
-        marks = _hash(handle), _pushed(opened.request)
+        marks = opaque.digest(handle), _pushed(opened.request)
         row = await self.database.fetch_row(SQL["request_progress"], *marks)
         if row is None or row["finished_at"] is not None or row["at"] >= opened.expires_at:
             return None
@@ -61,11 +61,11 @@ class Requests:
 
     async def prove(self, handle: str, login_id: UUID) -> None:
         """Note that this login was proven for this very request, however old the login is."""
-        await self.database.execute(SQL["prove_request"], _hash(handle), login_id, KEPT)
+        await self.database.execute(SQL["prove_request"], opaque.digest(handle), login_id, KEPT)
 
     async def answer(self, handle: str, answer: Literal["agreed", "denied"]) -> None:
         """Note what the person said to this very request, whatever they have said before."""
-        await self.database.execute(SQL["answer_request"], _hash(handle), answer, KEPT)
+        await self.database.execute(SQL["answer_request"], opaque.digest(handle), answer, KEPT)
 
     async def finish(self, request: AuthorizationRequest, handle: str | None = None) -> None:
         """Finish a request that gets no code. Raises `RequestOver` when somebody did before."""
@@ -80,7 +80,7 @@ async def finish(
     One statement decides who does, and may answer it. Raises `RequestOver` when somebody did before
     (a second tab or browser, a double click), `Unavailable`.
     """
-    marks = [None if handle is None else _hash(handle), _pushed(request)]
+    marks = [None if handle is None else opaque.digest(handle), _pushed(request)]
     hashes = [one for one in marks if one is not None]
     if hashes and await statements.execute(SQL["finish_request"], hashes, KEPT) < len(hashes):
         raise RequestOver("request: finished meanwhile")
@@ -93,7 +93,3 @@ async def purge_expired(database: Statements, limit: int) -> int:
 
 def _pushed(request: AuthorizationRequest) -> bytes | None:
     return None if request.pushed is None else bytes.fromhex(request.pushed)
-
-
-def _hash(value: str) -> bytes:
-    return opaque.sha256(value.encode())

@@ -4,8 +4,12 @@
     migrate   bring the schema up to date                purge     delete what has expired
     users     accounts                                   clients   registered applications
     sessions  list and revoke                            keys      signing keys
+    registration_tokens  who may register clients
     audit     list, follow, export what happened         config    check, show, schema, secret
     health    ask a running server
+
+`main` puts them together, `context` has what they share. Parts of a command are named after it:
+`clients_printing`, `audit_printing`, `audit_asking`, `audit_following`.
 
 Every command has `--json`. Exit codes: 0 done, 1 refused, 2 wrong usage or settings,
 3 infrastructure away. Secrets are read from stdin or files, never from the command line,

@@ -18,8 +18,8 @@ NAMED = ("actor", "user_id", "client_id", "session_id", "ip", "request_id")
 
 def line(event: AuditRecord) -> str:
     """Return an event for people: when, what, how it went, then what is known of it."""
-    members = {name: getattr(event, name) for name in NAMED} | dict(event.detail)
-    told = [f"{name}={_plain(value)}" for name, value in members.items() if value is not None]
+    members = [*((name, getattr(event, name)) for name in NAMED), *event.detail.items()]
+    told = [f"{name}={_plain(value)}" for name, value in members if value is not None]
     return "  ".join([f"{event.at:%Y-%m-%d %H:%M:%SZ}", event.type, event.result, *told])
 
 

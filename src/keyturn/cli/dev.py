@@ -14,7 +14,7 @@ from keyturn.app import Serving, serve_forever
 from keyturn.cli.context import WRONG, ConfigOption, JsonOption, fail, print_json, run
 from keyturn.configuration import environment, load_settings
 from keyturn.db.migrate import migrate
-from keyturn.dev import master_secret
+from keyturn.dev import master_secret, settings_file
 from keyturn.dev.banner import Facts
 from keyturn.dev.data_dir import DataDir, in_words
 from keyturn.dev.example_api import ExampleApi
@@ -43,7 +43,9 @@ class DevOptions:
 
 def dev(
     port: Annotated[int, typer.Option(help="Public port; 0 picks one.")] = 8080,
-    management_port: Annotated[int, typer.Option(help="Health and metrics; 0 picks one.")] = 8081,
+    management_port: Annotated[
+        int, typer.Option(help="Health, metrics, administration; 0 picks one.")
+    ] = 8081,
     example_port: Annotated[int, typer.Option(help="The example API; 0 picks one.")] = 8082,
     data: Annotated[Path | None, typer.Option(help="Data folder (default: one a project).")] = None,
     ephemeral: Annotated[bool, typer.Option(help="Throw the data away at the end.")] = False,
@@ -118,12 +120,16 @@ def _settings(
 
 
 def _facts(settings: Settings, pair: EmbeddedPair, serving: Serving, example: ExampleApi) -> Facts:
+    port = _port(serving.management)
+    with in_words():
+        config = settings_file.write(pair, settings.issuer, port)
     return Facts(
         issuer=settings.issuer,
-        management_url=f"http://localhost:{_port(serving.management)}",
+        management_url=f"http://localhost:{port}",
         postgres_url=pair.postgres_url,
         redis_url=pair.redis_url,
         data_dir=pair.data_dir,
+        config=config,
         pids={"keyturn": os.getpid(), **pair.pids},
         example_api_url=example.url,
     )

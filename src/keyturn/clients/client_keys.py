@@ -80,3 +80,8 @@ def _verify(unverified: Unverified, candidates: Sequence[ClientKey]) -> None:
             trouble = refused
     # A `kid` names its key, and the key says no. Without one, the right key may be a new one.
     raise trouble if "kid" in unverified.header else _NoSuchKey(str(trouble))
+
+
+def algorithms_of(client: Client) -> tuple[str, ...]:
+    """Return what a client may sign with: requests, proofs of possession."""
+    return client_jws.FAPI_ALGORITHMS if client.profile == "fapi2" else client_jws.ALGORITHMS

@@ -191,3 +191,17 @@ def _imported(jwk: Mapping[str, Any]) -> tuple[Key, frozenset[str]]:
     except (KeyError, TypeError, JoseError) as error:
         raise ValueError("a complete and well-formed JWK") from error
     raise ValueError("a key of type RSA, EC on P-256, or OKP on Ed25519")
+
+
+def moment(claims: Mapping[str, Any], name: str) -> float | None:
+    """Return a NumericDate, which may have fractions (RFC 7519 section 2); None: there is none.
+
+    Raises `InvalidJws`.
+    """
+    if name not in claims:
+        return None
+    value: float = claims[name]
+    # `type`, not `isinstance`: to Python, true is the number 1.
+    if type(value) not in {int, float}:
+        raise InvalidJws(f"{name}: not a number")
+    return value

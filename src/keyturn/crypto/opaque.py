@@ -60,6 +60,11 @@ def sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+def digest(value: str) -> bytes:
+    """Return what is stored of an opaque value that was given out."""
+    return sha256(value.encode())
+
+
 def base64url(data: bytes) -> str:
     """Return `data` as base64url text without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -17,6 +17,7 @@ class Facts:
     postgres_url: str
     redis_url: str | None
     data_dir: Path
+    config: Path
     pids: Mapping[str, int]
     example_api_url: str
 
@@ -28,6 +29,7 @@ class Facts:
             "postgresUrl": self.postgres_url,
             "redisUrl": self.redis_url,
             "dataDir": str(self.data_dir),
+            "config": str(self.config),
             "pids": dict(self.pids),
             "users": [{"email": one.email, "password": one.password} for one in demo.USERS],
             "clients": [
@@ -52,6 +54,9 @@ class Facts:
 
   People who can sign in:
 {people}
+
+  For other commands, in another terminal:
+    export KEYTURN_CONFIG={self.config}
 
   The README's tour shows what to do next. Ctrl-C ends everything.
 """

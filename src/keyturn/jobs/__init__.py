@@ -5,6 +5,10 @@
 `copy_revocations`    the leader keeps the revocations in Redis complete; everybody watches
 `deliver_logouts`     every process tells clients of sessions that ended, as far as they answer
 `purge`               the leader deletes what has expired, in small batches
+`forget_audit`        the leader drops months of the audit trail
+`expire_registrations`  the leader closes clients that registered themselves and were never used
+`settle_step_ups`     older sessions end that a fresh proof has replaced
+`start_up`            what is done before the first request
 `rotate_keys`, `reload_keyring`   the life of signing keys, and every process's knowledge of it
 `write_audit`, `probe`            the audit trail's writer; what `/health/dependencies` tells
 

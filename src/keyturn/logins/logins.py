@@ -99,7 +99,7 @@ class Logins:
         """
         if len(value) > LONGEST_VALUE:
             return None
-        row = await self.database.fetch_row(SQL["find"], _hash(value), SLIDE_EVERY)
+        row = await self.database.fetch_row(SQL["find"], opaque.digest(value), SLIDE_EVERY)
         if row is not None and row["slides"]:
             row = await self.database.fetch_row(SQL["slide"], row["id"])
         if row is None:
@@ -120,7 +120,12 @@ class Logins:
         async with self.database.transaction() as tx:
             await _hold_account(tx, login.user_id, proof_time)
             row = await tx.fetch_row(
-                SQL["prove_again"], login.id, login.user_id, _hash(value), proof_time, list(amr)
+                SQL["prove_again"],
+                login.id,
+                login.user_id,
+                opaque.digest(value),
+                proof_time,
+                list(amr),
             )
             if row is None:
                 raise InvalidCredentials("login: ended while the password was checked")
@@ -142,7 +147,7 @@ class Logins:
             SQL["start"],
             opaque.random_uuid(),
             request.user_id,
-            _hash(value),
+            opaque.digest(value),
             request.proof_time,
             list(request.amr),
             request.remembered,
@@ -204,7 +209,3 @@ async def _end(tx: Statements, login_id: UUID | None, reason: str) -> EndedLogin
 async def _hold_account(tx: Statements, user_id: UUID, proof_time: datetime) -> None:
     if await tx.fetch_row(SQL["lock_active_user"], user_id, proof_time) is None:
         raise InvalidCredentials("account: closed since the password was checked")
-
-
-def _hash(value: str) -> bytes:
-    return opaque.sha256(value.encode())

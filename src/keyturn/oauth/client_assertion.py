@@ -105,23 +105,15 @@ class ClientAssertions:
 
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:
-    expires = _moment(claims, "exp")
+    expires = client_jws.moment(claims, "exp")
     if expires is None or expires <= now - LEEWAY:
         raise InvalidJws("exp: missing or over")
     if expires > now + LONGEST + LEEWAY:
         raise InvalidJws(f"exp: more than {LONGEST} s ahead")
     for name in ("iat", "nbf"):
-        begins = _moment(claims, name)
+        begins = client_jws.moment(claims, name)
         if begins is not None and begins > now + LEEWAY:
             raise InvalidJws(f"{name}: in the future")
-
-
-def _moment(claims: Mapping[str, Any], name: str) -> float | None:
-    value = claims.get(name)
-    # `type`, not `isinstance`: to Python, true is the number 1.
-    if value is not None and type(value) not in (int, float):
-        raise InvalidJws(f"{name}: not a number")
-    return value
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:

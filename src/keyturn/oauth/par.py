@@ -16,6 +16,7 @@ from keyturn import paths
 from keyturn.authorization_errors import UnsafeRedirect
 from keyturn.authorizations.model import AuthorizationRequest
 from keyturn.authorizations.pushed import PushedRequests
+from keyturn.clients.client_keys import algorithms_of
 from keyturn.clients.model import Client
 from keyturn.errors import InvalidDpopProof, InvalidRequest, Refusal
 from keyturn.oauth.authorize.addressed import Addressed, Asked, place
@@ -23,7 +24,6 @@ from keyturn.oauth.authorize.checks import check
 from keyturn.oauth.authorize.request_object import RequestObjects
 from keyturn.oauth.client_authentication import ClientAuthentication
 from keyturn.telemetry.metrics import Metrics
-from keyturn.tokens.dpop_proof import algorithms_of
 from keyturn.web.dpop import Dpop
 from keyturn.web.forms import Form, Forms
 from keyturn.web.responses import json_bytes

@@ -18,6 +18,7 @@ from keyturn.registrations.answer import describe
 from keyturn.registrations.model import Issued
 from keyturn.registrations.registrations import Registrations
 from keyturn.web.json_body import JsonBodies
+from keyturn.web.presented_token import shown
 from keyturn.web.request_notes import note_client
 from keyturn.web.responses import empty_answer, json_bytes
 
@@ -98,11 +99,10 @@ class Registration:
 
 def _bearer(request: Request) -> str | None:
     """Return the bearer token of the header, and of nowhere else (RFC 6750 section 2.1)."""
-    shown = request.headers.getlist("authorization")
-    if not shown:
+    if "authorization" not in request.headers:
         return None
-    scheme, _, value = shown[0].partition(" ")
-    if len(shown) > 1 or scheme.lower() != "bearer" or not value:
+    scheme, value = shown(request)
+    if scheme != "bearer" or not value:
         raise InvalidToken("bearer: not one token")
     return value
 

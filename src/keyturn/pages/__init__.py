@@ -9,6 +9,7 @@
     answers       error pages, forms that post themselves, logout pages: for the protocol's doors
     waiting       what a page is for: a request for authorization, a device, or the account
     devices       a browser by the name its owner knows it by
+    links         where things on a page lead
     page          one page of this house: language, style, name
     languages     catalogues, and which of them a person reads
     stylesheet    the one style sheet, with the operator's colours

@@ -1,5 +1,6 @@
 """Clients that register themselves (RFC 7591), and manage what they registered (RFC 7592).
 
+`model`           a registration, and an initial access token
 `metadata`        the members they may send, and what these become; nothing else is looked at
 `answer`          what was registered, as it is told
 `quota`           how many may be registered

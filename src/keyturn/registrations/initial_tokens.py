@@ -43,7 +43,7 @@ class InitialTokens:
         """
         self._check(name, uses, lifetime, scopes)
         value = PREFIX + opaque.token_urlsafe()
-        digest, token_id = opaque.sha256(value.encode()), opaque.random_uuid()
+        digest, token_id = opaque.digest(value), opaque.random_uuid()
         row = await self.database.fetch_row(
             SQL["add_token"], token_id, name, digest, uses, scopes, lifetime
         )

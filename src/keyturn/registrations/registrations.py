@@ -136,7 +136,7 @@ class Registrations:
             await tx.execute(
                 SQL["register"],
                 client_id,
-                opaque.sha256(value.encode()),
+                opaque.digest(value),
                 token.id if token else None,
                 site_of(address),
                 wanted.details,

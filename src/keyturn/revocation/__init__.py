@@ -4,7 +4,7 @@
 `revocations`  the one question, "has this ended?", and the one act on a single token
 `cache`        the copy in Redis: one sorted set, and how far it is complete
 `freshness`    when a process may believe that copy
-`copier`       keeps the copy complete, whatever happens to Redis
+`copier`       keeps the copy complete, whatever happens to Redis (`scripts`: in Lua)
 
 PostgreSQL is the truth. The set in Redis has a member `kind:id` for each revocation, scored with
 its expiry, and two more, scored with times of the database (all in Unix microseconds):

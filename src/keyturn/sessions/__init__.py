@@ -8,8 +8,11 @@ To understand how people stay signed in, open this room and nothing else:
 `rotation`       the heart: one statement on the happy path, one read when it finds no row;
                  also a token checked without being rotated (logout, password change, ...)
 `start`          a session begins, unless the account was closed in between
-`active`         where a person is signed in
+`step_up`        a session of a fresh proof takes an older one's place
+`unproven`       a token of a bound session came without its key
+`active`         where a person is signed in; `inventory` all sessions, for operators
 `end`            sessions end, with their revocations, in one transaction
+`purge`          what has expired is deleted
 `lifetimes`      how long: remembered, not remembered, idle
 
 Case numbers in comments are those of README's rotation page. Rules here raise refusals; they

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from keyturn.clients.model import Client
 from keyturn.crypto import client_jws, opaque
 from keyturn.crypto.client_jws import ClientKey, Unverified
 from keyturn.crypto.jose import InvalidJws
@@ -26,7 +25,6 @@ WINDOW: Final = timedelta(seconds=60)
 LONGEST: Final = 4096
 """Characters of a proof: enough for one by an RSA key of 8192 bits."""
 LONGEST_JTI: Final = 256
-FAPI: Final = "fapi2"
 
 _ALSO: Final = frozenset({"jwk"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -107,19 +105,14 @@ def _check_claims(unverified: Unverified, wanted: Wanted, now: datetime) -> None
 
 def _check_times(claims: Mapping[str, Any], now: datetime) -> None:
     earliest, latest = (now - WINDOW).timestamp(), (now + WINDOW).timestamp()
-    issued_at = _time(claims, "iat")
+    issued_at = client_jws.moment(claims, "iat")
     if issued_at is None or not earliest < issued_at < latest:
         raise InvalidDpopProof("dpop: iat: missing, or not about now")
-    expiry, not_before = _time(claims, "exp"), _time(claims, "nbf")
+    expiry, not_before = (client_jws.moment(claims, one) for one in ("exp", "nbf"))
     if expiry is not None and expiry <= earliest:
         raise InvalidDpopProof("dpop: exp: over")
     if not_before is not None and not_before >= latest:
         raise InvalidDpopProof("dpop: nbf: not yet")
-
-
-def algorithms_of(client: Client) -> tuple[str, ...]:
-    """Return what a client's proofs may be signed with."""
-    return client_jws.FAPI_ALGORITHMS if client.profile == FAPI else client_jws.ALGORITHMS
 
 
 def ath_of(access_token: str) -> str:
@@ -130,14 +123,6 @@ def ath_of(access_token: str) -> str:
 def _text(claims: Mapping[str, Any], name: str) -> str | None:
     value = claims.get(name)
     return value if isinstance(value, str) else None
-
-
-def _time(claims: Mapping[str, Any], name: str) -> int | float | None:
-    """Return a NumericDate, which may have fractions (RFC 7519 section 2)."""
-    value = claims.get(name)
-    if value is not None and type(value) not in {int, float}:
-        raise InvalidDpopProof(f"dpop: {name}: not a number")
-    return value
 
 
 def _address(uri: str) -> tuple[str, str, int | None, str] | None:

@@ -3,8 +3,9 @@
 `model`            a user; `sub` is the user's id, which is never given to anybody else
 `email`            the one parser of e-mail addresses: as entered, and the key that is unique
 `accounts`         add, list, disable, enable, delete, new password, log out everywhere
+`changes`          an operator changes name, address, state
 `authenticate`     e-mail and password against an account, at the same price for everybody
-`passwords`        argon2id (RFC 9106), rehashed when parameters change; NFC, 8 to 128 characters
+`passwords`        argon2id (RFC 9106), rehashed when parameters change; `password_text`: which ones
 `failure_floor`    every failed check takes as long as the dearest hash that was met
 `hash_pool`        as many hashes at once as cores; a bounded queue, a deadline
 `foreign_hashes`   bcrypt, pbkdf2 and scrypt of imported accounts, within bounds of cost

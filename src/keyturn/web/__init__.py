@@ -1,13 +1,18 @@
 """Manners every door shares: what HTTP asks of all of them alike. No URL of its own, no rule.
 
     forms, json_body     one strict reading of a body: size, time, encoding, repetition
+    body                 how large and how slow a body may be
+    presented_token      an access token shown to us: bearer, or bound to a key
+    dpop                 proofs of possession as they arrive, used up (RFC 9449)
     responses            answers and refusals in the shape of each family of doors
+    problem, openapi     refusals as problem details; what JSON doors say about themselves
     html                 pages for people, and the headers on each of them
     cookies              the refresh token in a browser's jar
     browser              the pages' cookies, and tokens that tell our forms from foreign ones
     origin, cors         which pages may ask (Origin, Sec-Fetch-Site), which may read the answer
-    client_ip            who is asking, through trusted proxies only
+    client_ip, device    who is asking, through trusted proxies only; from what, by its own word
     request_log          one log line and one measurement a request; its id; what nobody caught
+    request_notes        what doors note about a request for that line and for its answer
     public_document      JWKS and metadata: anybody may read and keep them for a while
     security_headers     what every answer of a port says
     limits, server       the HTTP parser's bounds, two ports in one event loop, a clean end

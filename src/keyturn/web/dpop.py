@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from keyturn.clients.client_keys import algorithms_of
 from keyturn.clients.model import Client
 from keyturn.clock import Clock
 from keyturn.crypto.client_jws import ALGORITHMS
@@ -56,7 +57,7 @@ class Dpop:
 
         Raises `InvalidDpopProof` also for a client that needs one and sent none.
         """
-        algorithms = dpop_proof.algorithms_of(client)
+        algorithms = algorithms_of(client)
         jkt = await self.proof(request, request.scope["path"], algorithms)
         if jkt is None and client.require_dpop:
             self._offer_nonce(request)
@@ -71,7 +72,7 @@ class Dpop:
         Raises `NotPossessed` without one, `InvalidDpopProofAtResource`, `UseDpopNonceAtResource`,
         `Unavailable`.
         """
-        uri, algorithms = self.issuer + request.scope["path"], dpop_proof.algorithms_of(client)
+        uri, algorithms = self.issuer + request.scope["path"], algorithms_of(client)
         wanted = Wanted(request.method, uri, algorithms, access_token, jkt)
         texts = proofs_of(request)
         if not texts:

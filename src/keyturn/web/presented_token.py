@@ -40,12 +40,10 @@ class PresentedTokens:
         Raises `InvalidToken` (`NotPossessed`, where `DPoP` is the scheme to use), what
         `Dpop.possession` raises, `Unavailable`.
         """
-        values = request.headers.getlist("authorization")
-        scheme, _, value = (values[0] if len(values) == 1 else "").partition(" ")
-        # Only the header: a token in a form or a URL ends up in logs and in browser histories.
-        if scheme.lower() not in {"bearer", "dpop"} or not value:
+        scheme, value = shown(request)
+        if scheme not in {"bearer", "dpop"} or not value:
             raise InvalidToken("token: none, or more than one")
-        if scheme.lower() == "bearer":
+        if scheme == "bearer":
             presented = await self._borne(value, audiences)
         else:
             presented = await self._possessed(request, value, audiences)
@@ -77,6 +75,16 @@ class PresentedTokens:
         if client is None:
             raise InvalidToken("token: of a client that is disabled")
         return Presented(token, client)
+
+
+def shown(request: Request) -> tuple[str, str]:
+    """Return scheme, in lower case, and token of a request; empty texts for none or several.
+
+    Only the header counts: a token in a form or a URL ends up in logs and browser histories.
+    """
+    values = request.headers.getlist("authorization")
+    scheme, _, value = (values[0] if len(values) == 1 else "").partition(" ")
+    return scheme.lower(), value
 
 
 def _key_of(confirmation: Any) -> str | None:

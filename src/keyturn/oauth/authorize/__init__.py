@@ -6,6 +6,7 @@
     checks     everything else a request must be, one small function a rule, in one order
     claims     the parameter `claims` (OpenID Connect Core section 5.5)
     decision   what happens next: a person signs in, or consents, or the client gets its code
+    course     a request from its first visit to its answer, over the pages in between
     answer     what goes back to the client: by redirect, or by a form that posts itself
     endpoint   the doors: a request comes in, and comes back from the pages to be decided again
 

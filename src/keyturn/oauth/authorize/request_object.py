@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from keyturn.authorization_errors import InvalidRequestObject
-from keyturn.clients.client_keys import ClientKeys
+from keyturn.clients.client_keys import ClientKeys, algorithms_of
 from keyturn.clients.model import Client
 from keyturn.clock import Clock
 from keyturn.crypto import client_jws
@@ -70,11 +70,6 @@ class RequestObjects:
             raise InvalidJws("nbf: missing")
 
 
-def algorithms_of(client: Client) -> tuple[str, ...]:
-    """Return what this client may sign its requests with."""
-    return client_jws.FAPI_ALGORITHMS if client.profile == "fapi2" else client_jws.ALGORITHMS
-
-
 def check_type(header: Mapping[str, Any]) -> None:
     """Let pass what says that it is a request object, or does not say. Raises `InvalidJws`."""
     typ = header.get("typ", "jwt")
@@ -87,10 +82,10 @@ def check_times(claims: Mapping[str, Any], now: float, skew: float) -> None:
 
     Raises `InvalidJws`.
     """
-    expires = _number(claims, "exp")
-    if not now < expires <= now + LONGEST_LIFE + skew:
-        raise InvalidJws("exp: over, or too far away")
-    if "nbf" in claims and not now - LONGEST_LIFE - skew <= _number(claims, "nbf") <= now + skew:
+    expires, begins = (client_jws.moment(claims, one) for one in ("exp", "nbf"))
+    if expires is None or not now < expires <= now + LONGEST_LIFE + skew:
+        raise InvalidJws("exp: missing, over, or too far away")
+    if begins is not None and not now - LONGEST_LIFE - skew <= begins <= now + skew:
         raise InvalidJws("nbf: still to come, or too long ago")
 
 
@@ -120,10 +115,3 @@ def _line(value: Any) -> str:
     if holds_control(text) or any("\ud800" <= one <= "\udfff" for one in text):
         raise InvalidJws("parameters: a control character, or half of one")
     return text
-
-
-def _number(claims: Mapping[str, Any], name: str) -> float:
-    value = claims.get(name)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise InvalidJws(f"{name}: missing, or not a number")
-    return value

@@ -117,7 +117,7 @@ class TokenExchangeGrant:
                     "subject": subject.sub,
                     "subject_client": subject.client_id,
                     "subject_jti": subject.jti,
-                    "actor": decided.actor,
+                    "act": decided.actor,
                     "jti": given.jti,
                 },
             )
