@@ -48,9 +48,9 @@ MEMBERS = {
     "code_challenge_methods_supported": list,
     "authorization_response_iss_parameter_supported": bool,  # RFC 9207
     "pushed_authorization_request_endpoint": str,  # RFC 9126
+    "require_pushed_authorization_requests": bool,
     "device_authorization_endpoint": str,  # RFC 8628
     "dpop_signing_alg_values_supported": list,  # RFC 9449
-    "require_pushed_authorization_requests": bool,
     "prompt_values_supported": list,  # Initiating User Registration 1.0
     "end_session_endpoint": str,  # RP-Initiated Logout 1.0
     "backchannel_logout_supported": bool,  # Back-Channel Logout 1.0

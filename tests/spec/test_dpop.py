@@ -88,6 +88,12 @@ async def test_DP_1_a_clock_may_be_a_little_wrong(api, case):
     assert answer.status_code == 200, await api.refusal(answer)
 
 
+async def test_DP_1_a_header_member_nobody_knows_means_nothing(api):
+    """RFC 7515 section 4; those that bring a key, or are critical, are refused below."""
+    answer = await with_proof(api, proof_for(api, header={"tx_id": 1}))
+    assert answer.status_code == 200, await api.refusal(answer)
+
+
 @pytest.mark.parametrize("case", GOOD_AS_IT_STANDS)
 async def test_DP_1_what_means_the_same_or_nothing_to_us_is_let_pass(api, case):
     answer = await with_proof(api, proof_for(api, **GOOD_AS_IT_STANDS[case](api.issuer + TOKEN)))
@@ -216,7 +222,8 @@ async def test_DP_1_a_client_that_needs_proofs_gets_nothing_without_one(api, bro
     machine = await api.client({**MACHINE, "require_dpop": True})
     spa = await api.client({**SPA, "require_dpop": True, "rotation": False})
     answer = await api.token(machine, grant_type="client_credentials")
-    assert await refused(api, answer, "required of this client")
+    missing = (400, "invalid_request", "dpop: required of this client")
+    assert await api.refusal(answer) == missing, "no bound grant of a confidential client is wrong"
     assert (await with_proof(api, proof_for(api), machine)).json()["token_type"] == "DPoP"
     code = await browser.code(spa, await api.person())
     assert await refused(api, await browser.redeem(spa, code), "required of this client")

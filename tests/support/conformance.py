@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
@@ -213,6 +213,8 @@ class Run:
     person: Person
     browser: Browserless
     warnings: list[str] = field(default_factory=list)
+    algorithm: ClassVar[str] = "RS256"
+    token_type: ClassVar[str] = "bearer"
 
     # -- the authorization endpoint --------------------------------------------------------
 
@@ -367,7 +369,7 @@ class Run:
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["pragma"] == "no-cache"
         given: dict[str, Any] = answer.json()
-        assert given["token_type"].lower() == "bearer"
+        assert given["token_type"].lower() == self.token_type
         assert isinstance(given["expires_in"], int)
         assert given["expires_in"] > 0
         for name in {"access_token", "refresh_token"} & set(given):
@@ -381,7 +383,7 @@ class Run:
         """Check an ID token (OpenID Connect Core sections 2 and 3.1.3.7); return its halves."""
         header: dict[str, Any] = json.loads(unb64(id_token.split(".", 1)[0]))
         assert header["kid"] in {key.kid for key in self.provider.keys.keys}
-        claims = jwt.decode(id_token, self.provider.keys, algorithms=["RS256"]).claims
+        claims = jwt.decode(id_token, self.provider.keys, algorithms=[self.algorithm]).claims
         now = time.time()
         audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         assert claims["iss"] == self.provider.document["issuer"]

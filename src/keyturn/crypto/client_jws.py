@@ -49,7 +49,7 @@ class _Registry(jws.JWSRegistry):
         return super().get_alg("Ed25519" if name == "EdDSA" else name)
 
 
-_REGISTRY: Final = _Registry(algorithms=list(ALGORITHMS))
+_REGISTRY: Final = _Registry(algorithms=list(ALGORITHMS), strict_check_header=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,8 +136,9 @@ def nobody_s_key(alg: str) -> ClientKey:
 def read(token: str, algorithms: tuple[str, ...], also: frozenset[str] = frozenset()) -> Unverified:
     """Take a compact JWS apart; nothing of it is proven yet.
 
-    `also` are header members that this kind of token has besides `alg`, `kid` and `typ`. Raises
-    `InvalidJws`, whose text names the check that failed and holds none of the input.
+    `also` are dangerous header members that this kind of token has all the same; unknown ones mean
+    nothing (RFC 7515 section 4). Raises `InvalidJws`, whose text names the check that failed and
+    holds none of the input.
     """
     header, claims = jose.parts(token)
     if header.get("alg") not in algorithms:

@@ -17,7 +17,7 @@ from keyturn.dpop_errors import (
     UseDpopNonce,
     UseDpopNonceAtResource,
 )
-from keyturn.errors import InvalidDpopProof
+from keyturn.errors import InvalidDpopProof, InvalidRequest
 from keyturn.replays.replays import Replays
 from keyturn.tokens import dpop_proof
 from keyturn.tokens.dpop_nonce import Nonces
@@ -55,13 +55,15 @@ class Dpop:
     async def demanded(self, request: Request, client: Client) -> str | None:
         """Return the same of a request that a client made for tokens, where it must have a proof.
 
-        Raises `InvalidDpopProof` also for a client that needs one and sent none.
+        A client that needs one and sent none: `InvalidDpopProof` for a public one, whose grant is
+        bound to the key; `InvalidRequest` for a confidential one, which is what it is to FAPI 2.0.
         """
         algorithms = algorithms_of(client)
         jkt = await self.proof(request, request.scope["path"], algorithms)
         if jkt is None and client.require_dpop:
             self._offer_nonce(request)
-            raise InvalidDpopProof("dpop: required of this client")
+            refusal = InvalidDpopProof if client.is_public else InvalidRequest
+            raise refusal("dpop: required of this client")
         return jkt
 
     async def possession(
