@@ -20,6 +20,14 @@ from keyturn.settings import PREFIX, Settings
 from keyturn.settings_syntax import Section
 
 CONFIG = "KEYTURN_CONFIG"
+SERVER = "KEYTURN_SERVER"
+CLIENT_ID = "KEYTURN_CLIENT_ID"
+CLIENT_SECRET = "KEYTURN_CLIENT_SECRET"  # noqa: S105 - a name
+CLIENT_SECRET_FILE = "KEYTURN_CLIENT_SECRET_FILE"  # noqa: S105 - a name
+
+NO_SETTINGS = frozenset({CONFIG, SERVER, CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE})
+"""What commands read: where settings are, or a server to ask, and as whom."""
+
 SECRET_FILE_KEYS = frozenset({"secrets_file", "url_file"})
 
 _OF_KUBERNETES = re.compile(
@@ -84,7 +92,7 @@ def _read_file_twins(tree: dict[str, Any], base: Path) -> dict[str, Any]:
 def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for name, text in environ.items():
-        if not name.startswith(PREFIX) or name == CONFIG:
+        if not name.startswith(PREFIX) or name in NO_SETTINGS:
             continue
         if _OF_KUBERNETES.fullmatch(f"{name}={text}"):
             continue

@@ -9,10 +9,12 @@ from keyturn.admin.audit_events import AuditEvents
 from keyturn.admin.bearer import Bearer
 from keyturn.admin.clients import Clients
 from keyturn.admin.cursors import Cursors
+from keyturn.admin.declared_clients import DeclaredClients
 from keyturn.admin.gate import Gate
 from keyturn.admin.keys import Keys
 from keyturn.admin.openapi import describe
 from keyturn.admin.operation import AnyOperation
+from keyturn.admin.registration_tokens import RegistrationTokens
 from keyturn.admin.sessions import Sessions
 from keyturn.admin.users import Users
 from keyturn.audit.trail import Trail
@@ -21,6 +23,7 @@ from keyturn.clients.rules import Limits
 from keyturn.ops.health import Health
 from keyturn.ops.metrics import MetricsPage
 from keyturn.parts import Parts
+from keyturn.registrations.initial_tokens import InitialTokens
 from keyturn.sessions.inventory import Inventory
 from keyturn.users.changes import AccountChanges
 from keyturn.web.body import BodyLimits
@@ -65,9 +68,12 @@ def admin_operations(parts: Parts) -> Sequence[AnyOperation]:
     cursors, accounts = Cursors(parts.secrets), parts.accounts
     administration = Administration(parts.database, Limits.of(parts.settings), parts.audit)
     inventory = Inventory(parts.database, parts.clock)
+    tokens = InitialTokens(parts.database, parts.settings.registration, parts.audit)
     return [
         *Users(accounts, AccountChanges(accounts), cursors).operations(),
         *Clients(administration, cursors).operations(),
+        *DeclaredClients(administration).operations(),
+        *RegistrationTokens(tokens, cursors).operations(),
         *Sessions(inventory, parts.ending, cursors).operations(),
         *Keys(parts.key_rotation).operations(),
         *AuditEvents(Trail(parts.database), cursors, parts.clock, parts.vitals).operations(),

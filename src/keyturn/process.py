@@ -22,7 +22,8 @@ from keyturn.revocation.revocations import Revocations
 from keyturn.sessions.end import Ending
 from keyturn.sessions.refresh_token import RefreshTokenCodec
 from keyturn.settings import Settings
-from keyturn.telemetry.audit import Audit
+from keyturn.telemetry.audit import Audit, Detail
+from keyturn.telemetry.callers import SERVER, Actor
 from keyturn.telemetry.metrics import Metrics
 from keyturn.telemetry.vitals import Vitals
 from keyturn.users.hash_pool import HashPool
@@ -61,11 +62,13 @@ class Process:
     address: ClientAddress
 
     @classmethod
-    def of(cls, settings: Settings, clock: Clock) -> Self:
-        """Build every shared part; nothing is connected yet."""
+    def of(
+        cls, settings: Settings, clock: Clock, actor: Actor = SERVER, facts: Detail | None = None
+    ) -> Self:
+        """Build every shared part, unconnected; of `actor` and `facts`, `Audit` says more."""
         metrics = Metrics()
         metrics.build.info({"version": __version__})
-        audit = Audit(clock, metrics, settings.audit.queue_limit)
+        audit = Audit(clock, metrics, settings.audit.queue_limit, actor, facts or {})
         database = Database(settings.postgres, metrics)
         # Rotations need not wait for a standby, and may skip the disk: what is lost heals.
         commit = "off" if settings.postgres.async_rotation else "local"

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from keyturn.clients.clients_file import _Entry
+from keyturn.clients.clients_file import _Written
 from keyturn.configuration import describe
 from keyturn.settings import Settings
 from support.tree import differences, text
@@ -64,7 +64,7 @@ def unexplained_fields(page):
     """Return the fields that no line explains: beside it, or in a list of alternatives."""
     beside = set(re.findall(r"^ +(?:- |# )?([a-z_]+): .*\S +# \S", page, re.MULTILINE))
     listed = set(re.findall(r"^ +# {3}([a-z_]+) +\S", page, re.MULTILINE))
-    return sorted(set(_Entry.model_fields) - beside - listed)
+    return sorted(set(_Written.model_fields) - beside - listed)
 
 
 def test_every_setting_is_shown_with_its_default():
@@ -79,7 +79,7 @@ def test_every_setting_has_a_sentence_above_it():
 
 def test_every_field_of_a_client_is_explained_and_every_one_shown_exists():
     page = text("config/clients.yaml")
-    assert differences(client_fields(page), _Entry.model_fields) == []
+    assert differences(client_fields(page), _Written.model_fields) == []
     assert unexplained_fields(page) == []
 
 
@@ -111,5 +111,5 @@ def test_a_setting_that_is_left_out_or_invented_or_has_another_default_is_found(
     ],
 )
 def test_a_field_without_an_explanation_is_found(line, left):
-    explained = set(_Entry.model_fields) - set(unexplained_fields(line))
+    explained = set(_Written.model_fields) - set(unexplained_fields(line))
     assert sorted(explained) == left

@@ -56,6 +56,7 @@ async def test_an_account_is_added_shown_changed_and_erased(admin, api):
                                headers=etag(made))  # fmt: skip
     assert changed.json() == {
         **user, "name": None, "email": f"New.{user['email']}", "email_verified": False,
+        "ended": 0,
     }  # fmt: skip
     assert changed.headers["etag"] != made.headers["etag"]
     assert problem(await admin.call("DELETE", path, headers=etag(made))) == FAILED
@@ -74,6 +75,7 @@ async def test_closing_an_account_ends_its_sessions_and_opening_it_brings_none_b
     shown = await admin.call("GET", path)
     closed = await admin.call("PATCH", path, {"disabled": True}, headers=etag(shown))
     assert closed.json()["disabled_at"]
+    assert closed.json()["ended"] == 1
     assert (await api.login(person)).status_code == 401
     opened = await admin.call("PATCH", path, {"disabled": False}, headers=etag(closed))
     assert opened.json()["disabled_at"] is None
@@ -162,7 +164,7 @@ async def test_of_many_changes_of_the_same_reading_one_happens(admin):
     )
     assert sorted(one.status_code for one in answers) == [200, *[412] * 11]
     (winner,) = (one for one in answers if one.status_code == 200)
-    assert await admin.get(path) == winner.json()
+    assert {**await admin.get(path), "ended": 0} == winner.json()
 
 
 async def test_of_many_descriptions_of_the_same_reading_one_happens(admin):
@@ -553,3 +555,124 @@ def _names(value):
     if isinstance(value, list):
         for inner in value:
             yield from _names(inner)
+
+
+async def test_accounts_are_listed_in_the_order_of_their_addresses(admin):
+    made = {(await added(admin)).json()["email"] for _ in range(3)}
+    listed = [one["email"] for one in await admin.pages("/users", after_email="", limit=2)]
+    assert made <= set(listed)
+    keys = [one.lower() for one in listed]
+    assert keys == sorted(keys)
+    least = min(made)
+    beyond = [one["email"] for one in await admin.pages("/users", after_email=least, limit=2)]
+    assert beyond == listed[listed.index(least) + 1 :]
+
+
+# -- initial access tokens --------------------------------------------------------------------
+
+SPA = {"redirect_uris": ["https://spa.example/cb"], "token_endpoint_auth_method": "none"}
+
+
+async def test_a_registration_token_is_made_once_registers_and_ends(admin, api):
+    key = {"idempotency-key": uuid4().hex}
+    body = {"name": "partners", "uses": 2, "scopes": ["openid"]}
+    made = await admin.call("POST", "/registration-tokens", body, headers=key)
+    again = await admin.call("POST", "/registration-tokens", body, headers=key)
+    assert (made.status_code, again.status_code) == (201, 201)
+    assert again.json() == made.json()
+    assert again.headers["idempotency-replayed"] == "true"
+    other = await admin.call("POST", "/registration-tokens", {**body, "uses": 3}, headers=key)
+    assert problem(other) == (422, "idempotency_key_reused")
+    value = made.json()["token"]
+    shown = {"authorization": f"Bearer {value}"}
+    registered = await api.post("/oauth2/register", SPA, headers=shown)
+    assert registered.status_code == 201, registered.text
+    (token,) = [
+        one
+        for one in await admin.pages("/registration-tokens", limit=1)
+        if one["id"] == made.json()["id"]
+    ]
+    assert token == {**{k: v for k, v in made.json().items() if k != "token"}, "used": 1}
+    for _ in range(2):
+        ended = await admin.call("DELETE", f"/registration-tokens/{token['id']}")
+        assert (ended.status_code, ended.content) == (204, b"")
+    assert (await api.post("/oauth2/register", SPA, headers=shown)).status_code == 401
+    assert problem(await admin.call("DELETE", f"/registration-tokens/{NOBODY}")) == (
+        404, "not_found",
+    )  # fmt: skip
+    await api.events("registration_token_added", actor=f"client:{admin.client_id}")
+    await api.events("registration_token_revoked", actor=f"client:{admin.client_id}")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": ""}, {"name": "\n"}, {"uses": 0}, {"expires_in": 0}, {"expires_in": 40_000_000},
+     {"scopes": []}, {"scopes": ["a b"]}, {"scopes": ["never"]}, {"token": "kti_mine"}],
+)  # fmt: skip
+async def test_a_registration_token_beyond_bounds_is_refused(admin, changes):
+    answer = await admin.call("POST", "/registration-tokens", {"name": "x", **changes})
+    assert problem(answer)[0] == 400
+
+
+# -- a clients file ---------------------------------------------------------------------------
+
+
+async def test_clients_are_applied_as_a_file_says_and_a_second_time_nothing_changes(admin, api):
+    name = f"client-{uuid4().hex[:8]}"
+    entry = {**APP, "id": name}
+    wanted = {"clients": [entry]}
+    dry = await admin.call("POST", "/apply-clients", {**wanted, "dry_run": True})
+    assert problem(await admin.call("GET", f"/clients/{name}")) == (404, "not_found")
+    first = await admin.call("POST", "/apply-clients", wanted)
+    assert first.json() == dry.json()
+    (change,) = first.json()["changes"]
+    assert (change["client_id"], change["is_new"], change["writes"]) == (name, True, True)
+    again = await admin.call("POST", "/apply-clients", wanted)
+    assert [one["writes"] for one in again.json()["changes"]] == [False]
+    assert (await admin.get(f"/clients/{name}"))["declared"] is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"secret_hash": "0" * 64}, "clients[0].secret_hash"),
+        ({"secret": "x" * 40}, "clients[0]"),
+        ({"secret_file": "/etc/passwd"}, "clients[0]"),
+        ({"grace": 99}, "clients[0].grace"),
+        ({"origins": ["null"]}, "clients[0].origins[0]"),
+    ],
+)
+async def test_a_file_that_makes_no_sense_changes_nothing(admin, changes, path):
+    good = {**APP, "id": f"client-{uuid4().hex[:8]}"}
+    bad = {**APP, "id": f"client-{uuid4().hex[:8]}", **changes}
+    answer = await admin.call("POST", "/apply-clients", {"clients": [bad, good]})
+    assert problem(answer)[0] == 400
+    assert path in [one["path"] for one in answer.json()["errors"]]
+    assert problem(await admin.call("GET", f"/clients/{good['id']}")) == (404, "not_found")
+
+
+# -- events, from any place -------------------------------------------------------------------
+
+
+async def test_a_follower_goes_on_from_any_event_and_does_not_see_itself(admin):
+    user = (await added(admin)).json()
+    about = {"user_id": user["id"]}
+    whole = await admin.get("/audit-events", params={**about, "wait": 0, "after": "0"})
+    while not whole["items"]:
+        whole = await admin.get(
+            "/audit-events", params={**about, "wait": 5, "after": whole["after"] or "0"}
+        )
+    assert [one["type"] for one in whole["items"]] == ["user_added"]
+    at = whole["items"][0]["cursor"]
+    rest = await admin.get("/audit-events", params={**about, "wait": 0, "after": at})
+    assert rest["items"] == []
+    mine = {"actor": f"client:{admin.client_id}", "type": "admin_call"}
+    place = rest["after"]
+    seen = []
+    for _ in range(6):
+        page = await admin.get("/audit-events", params={**mine, "wait": 1, "after": place})
+        seen += [one["detail"]["operation"] for one in page["items"]]
+        place = page["after"]
+    assert seen.count("listAuditEvents") <= 1
+    bad = await admin.call("GET", "/audit-events", params={"after": "mine"})
+    assert problem(bad) == (400, "invalid_request")

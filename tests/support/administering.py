@@ -21,6 +21,7 @@ OPS = {
 IDS = {
     "user_id": str(UUID(int=7)),
     "session_id": str(UUID(int=7)),
+    "token_id": str(UUID(int=7)),
     "client_id": "client-nobody",
 }
 """Ids of nothing."""

@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from keyturn import paths
-from keyturn.admin.audit_messages import AuditEventAnswer, AuditQuery
+from keyturn.admin.audit_messages import (
+    BEGINNING,
+    AuditEventAnswer,
+    AuditPageAnswer,
+    AuditQuery,
+)
 from keyturn.admin.cursors import Cursors
 from keyturn.admin.operation import AnyOperation, Call, Done, Operation
-from keyturn.admin.shapes import Page as PageAnswer
 from keyturn.audit.trail import AuditFilter, Page, Trail
 from keyturn.clock import Clock
 from keyturn.telemetry.vitals import Vitals
@@ -41,27 +45,29 @@ class AuditEvents:
         return (
             Operation("listAuditEvents", "GET", paths.ADMIN_AUDIT_EVENTS,
                       "List what happened, the newest first, or follow it",
-                      AuditQuery, self.list, PageAnswer[AuditEventAnswer]),
+                      AuditQuery, self.list, AuditPageAnswer, goes_on=_goes_on),
         )  # fmt: skip
 
     async def list(self, _: Call, query: AuditQuery) -> Done:
         """Return a page of events, or what comes next."""
         follows = query.wait is not None
         of = f"audit-events {'follow' if follows else 'page'} {query.filters()}"
-        after = self.cursors.read(of, query.cursor)
+        after = self.cursors.read(of, query.cursor) or query.after
         if follows:
             page = await self._follow(query, after)
         else:
             page = await self.trail.page(_filter(query), after, query.limit)
         return Done(
-            PageAnswer[AuditEventAnswer](
+            AuditPageAnswer(
                 items=[AuditEventAnswer.model_validate(one) for one in page.events],
                 next_cursor=None if page.next is None else self.cursors.make(of, page.next),
+                after=page.next,
             )
         )
 
     async def _follow(self, query: AuditQuery, after: str | None) -> Page:
         start = await self.trail.newest() if after is None else after
+        start = None if start == BEGINNING else start
         if self.places.locked():
             return await self._next(query, start)
         async with self.places:
@@ -79,6 +85,10 @@ class AuditEvents:
 
     async def _next(self, query: AuditQuery, after: str | None) -> Page:
         return await self.trail.since(_filter(query), after, query.limit)
+
+
+def _goes_on(query: AuditQuery) -> bool:
+    return query.goes_on
 
 
 def _filter(query: AuditQuery) -> AuditFilter:

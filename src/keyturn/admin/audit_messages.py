@@ -6,10 +6,13 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from keyturn.admin.shapes import Answer, ClientId, Id, Moment, Network, Paged, Text, listed
+from keyturn.admin.shapes import Answer, ClientId, Id, Moment, Network, Page, Paged, Text, listed
 from keyturn.telemetry.audit import EventType
 
 LONGEST_WAIT: Final = 30
+BEGINNING: Final = "0"
+
+Place = Annotated[str, Field(max_length=64)]
 
 
 class AuditQuery(Paged):
@@ -30,11 +33,23 @@ class AuditQuery(Paged):
     result: Literal["ok", "failed"] | None = None
     since: Moment | None = Field(None, description="Happened then or later.")
     until: Moment | None = Field(None, description="Happened before.")
+    after: Place | None = Field(
+        None, description="Beyond the event with this `cursor`; of followers: `0` is the beginning."
+    )
     wait: Annotated[int, Field(ge=0, le=LONGEST_WAIT)] | None = Field(
         None,
         description="Follow: the oldest first, from the cursor on, or from now on; seconds to wait "
         "until there is something.",
     )
+
+    def filters(self) -> str:
+        """Return what a cursor belongs to; where reading began is none of that."""
+        return self.model_dump_json(exclude={"limit", "cursor", "wait", "after"})
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it follows where an earlier call has ended."""
+        return self.wait is not None and (self.cursor or self.after) is not None
 
 
 class AuditEventAnswer(Answer):
@@ -51,3 +66,12 @@ class AuditEventAnswer(Answer):
     ip: str | None
     request_id: str | None
     detail: dict[str, str | int | bool | None]
+    cursor: str
+    """What `after` takes to go on from here, whatever the filters."""
+
+
+class AuditPageAnswer(Page[AuditEventAnswer]):
+    """Some events."""
+
+    after: str | None
+    """What `after` takes to go on from this page, whatever the filters."""

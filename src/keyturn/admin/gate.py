@@ -55,28 +55,33 @@ class Gate:
     async def let_in(self, request: Request, operation: AnyOperation) -> Response:
         """Answer one request, or raise why not."""
         caller = await self.bearer.check(request)
+        asked: BaseModel | None = None
         with acting_as(Actor.client(caller.client.id)):
             status = Refusal.status
             try:
-                done = await self._carry_out(request, operation, caller)
+                caller.require(operation.scope)
+                asked = await self._read(request, operation)
+                done = await operation.act(self._call(request, operation, caller, asked), asked)
                 status = operation.status
             except Refusal as refusal:
                 status = refusal.status
                 raise
             finally:
-                self._record(request, operation, status)
+                event = self._event(request, operation, status)
+                if asked is not None and operation.goes_on(asked):
+                    self.audit.record_seldom(event, caller.client.id, operation.name, str(status))
+                else:
+                    self.audit.record(event)
         return _response(operation, done)
 
-    async def _carry_out(self, request: Request, operation: AnyOperation, caller: Caller) -> Done:
-        caller.require(operation.scope)
-        asked = await self._read(request, operation)
-        call = Call(
-            caller=caller,
+    def _call(
+        self, request: Request, operation: AnyOperation, caller: Caller, asked: BaseModel
+    ) -> Call:
+        return Call(
             path=_known(request.path_params),
             seen=_seen(request, operation),
             once=self._once(request, operation, caller, asked),
         )
-        return await operation.act(call, asked)
 
     async def _read(self, request: Request, operation: AnyOperation) -> BaseModel:
         if operation.method == "GET":
@@ -101,18 +106,16 @@ class Gate:
         told = f"{operation.method} {operation.path}\n{body}".encode()
         return Once.of(self.secrets, caller.client.id, keys[0], told)
 
-    def _record(self, request: Request, operation: AnyOperation, status: int) -> None:
+    def _event(self, request: Request, operation: AnyOperation, status: int) -> AuditEvent:
         ids = request.path_params
-        self.audit.record(
-            AuditEvent(
-                type="admin_call",
-                user_id=_uuid(ids.get("user_id")),
-                client_id=_client_id(ids.get("client_id")),
-                session_id=_uuid(ids.get("session_id")),
-                ip=self.address.of(request),
-                result="ok" if status < InvalidRequest.status else "failed",
-                detail={"operation": operation.name, "status": status},
-            )
+        return AuditEvent(
+            type="admin_call",
+            user_id=_uuid(ids.get("user_id")),
+            client_id=_client_id(ids.get("client_id")),
+            session_id=_uuid(ids.get("session_id")),
+            ip=self.address.of(request),
+            result="ok" if status < InvalidRequest.status else "failed",
+            detail={"operation": operation.name, "status": status},
         )
 
 

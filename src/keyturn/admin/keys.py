@@ -34,9 +34,11 @@ class Keys:
         return Done(KeysAnswer(items=keys))
 
     async def rotate(self, _: Call, body: RotateKeysBody) -> Done:
-        """Promote the next key, once it has had its lead; or stop publishing a leaked one."""
+        """Promote the next key, once it has had its lead; replace a leaked one; do what is due."""
         if body.compromised:
             steps = await self.rotation.replace_compromised()
+        elif body.only_due:
+            steps = await self.rotation.run_due()
         else:
             steps = await self.rotation.promote_now()
         return Done(StepsAnswer(steps=[_step(one) for one in steps]))
@@ -51,6 +53,7 @@ def _described(key: StoredKey, situation: Situation, policy: Policy) -> KeyAnswe
         created_at=key.created_at,
         public_jwk=dict(key.public_jwk),
         usable=situation.opens(key),
+        secret_id=None if retired else key.secret_id,
         may_sign_from=key.since + policy.lead if upcoming else None,
         removed_after=key.since + policy.retirement if retired else None,
     )

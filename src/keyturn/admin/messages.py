@@ -1,15 +1,28 @@
 """What the admin API reads and answers: the shapes, once; its OpenAPI document is made of them."""
 
 from datetime import datetime
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, model_validator
 
-from keyturn.admin.shapes import FIRST, Answer, ClientId, Id, Message, Moment, Paged, Text, left_out
+from keyturn.admin.shapes import (
+    FIRST,
+    MOST_TEXT,
+    Answer,
+    ClientId,
+    Id,
+    Message,
+    Moment,
+    Paged,
+    Text,
+    left_out,
+)
 from keyturn.clients.definition import ClientDefinition
 
 YEAR: Final = 31_536_000
+
+Address = Annotated[str, Field(max_length=MOST_TEXT, pattern=r"^[^\x00]*$")]
 
 # -- users ------------------------------------------------------------------------------------
 
@@ -18,6 +31,11 @@ class UsersQuery(Paged):
     """Which accounts: all, or the one with an e-mail address, in any spelling."""
 
     email: Text | None = None
+    after_email: Address | None = Field(
+        None,
+        description="In the order of the addresses, not of the ids: those beyond this one; "
+        "empty: from the first one on.",
+    )
 
 
 class NewUserBody(Message):
@@ -54,6 +72,12 @@ class UserAnswer(Answer):
     email_verified: bool
     disabled_at: datetime | None
     created_at: datetime
+
+
+class ChangedUserAnswer(UserAnswer):
+    """An account as it now is, and how many sessions ended with the change: none but by closing."""
+
+    ended: int
 
 
 # -- clients ----------------------------------------------------------------------------------
@@ -154,6 +178,8 @@ class KeyAnswer(Answer):
     public_jwk: dict[str, str]
     usable: bool
     """Whether this server can open its private half; a retired key has none."""
+    secret_id: int | None
+    """The master secret that its private half is sealed under."""
     may_sign_from: datetime | None
     removed_after: datetime | None
 
@@ -165,9 +191,21 @@ class KeysAnswer(Answer):
 
 
 class RotateKeysBody(Message):
-    """Whether the signing key has leaked: it is then published no longer, at once."""
+    """Without a member, the next key signs from now on."""
 
-    compromised: bool = False
+    compromised: bool = Field(
+        default=False,
+        description="The signing key has leaked: it is published no longer, at once.",
+    )
+    only_due: bool = Field(
+        default=False, description="Only what the server would do by itself, now."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.compromised and self.only_due:
+            raise ValueError("one of compromised and only_due")
+        return self
 
 
 class StepAnswer(Answer):

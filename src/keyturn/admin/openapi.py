@@ -16,6 +16,7 @@ ALWAYS: Final = (400, 401, 403, 503)
 IDS: Final = {
     "user_id": {"type": "string", "format": "uuid"},
     "session_id": {"type": "string", "format": "uuid"},
+    "token_id": {"type": "string", "format": "uuid"},
     "client_id": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"},
 }
 IF_MATCH: Final = "The ETag of what is changed, or `*`."

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from keyturn.admin.bearer import READ, WRITE, Caller
+from keyturn.admin.bearer import READ, WRITE
 from keyturn.creations.once import Once
 from keyturn.errors import NotFound
 from keyturn.versions import Versions
@@ -25,7 +25,6 @@ class Nothing(BaseModel):
 class Call:
     """A request that has been let in."""
 
-    caller: Caller
     path: Mapping[str, str]
     seen: Versions
     """The versions of `If-Match`; None: any will do."""
@@ -70,6 +69,9 @@ class Operation(Generic[Asked]):
     """Whether it makes something, and takes an `Idempotency-Key`."""
     refusals: tuple[int, ...] = ()
     """How it may be refused besides what follows from the rest."""
+    goes_on: Callable[[Asked], bool] = field(default=lambda _: False, repr=False)
+    """Whether a request goes on with an earlier one: those are audited once in a while only. Else
+    whoever follows the audit trail would cause what they see next."""
 
     @property
     def scope(self) -> str:

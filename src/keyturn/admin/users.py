@@ -7,7 +7,14 @@ from uuid import UUID
 
 from keyturn import paths
 from keyturn.admin.cursors import Cursors
-from keyturn.admin.messages import NewUserBody, PasswordBody, UserAnswer, UserChangeBody, UsersQuery
+from keyturn.admin.messages import (
+    ChangedUserAnswer,
+    NewUserBody,
+    PasswordBody,
+    UserAnswer,
+    UserChangeBody,
+    UsersQuery,
+)
 from keyturn.admin.operation import AnyOperation, Call, Done, Nothing, Operation
 from keyturn.admin.shapes import EndedAnswer, Page
 from keyturn.users.accounts import Accounts
@@ -35,7 +42,7 @@ class Users:
             Operation("getUser", "GET", one, "Show an account",
                       Nothing, self.get, UserAnswer, versioned="shown"),
             Operation("changeUser", "PATCH", one, "Change an account, close it or open it again",
-                      UserChangeBody, self.change, UserAnswer, versioned="required",
+                      UserChangeBody, self.change, ChangedUserAnswer, versioned="required",
                       refusals=(409,)),
             Operation("deleteUser", "DELETE", one, "Erase an account; its id stays taken",
                       Nothing, self.delete, EndedAnswer, versioned="required"),
@@ -48,19 +55,25 @@ class Users:
         )  # fmt: skip
 
     async def list(self, _: Call, query: UsersQuery) -> Done:
-        """Return a page of accounts in the order of their ids."""
+        """Return a page of accounts in the order of their ids, or of their addresses."""
         if query.email is not None:
             found = await self.accounts.find_by_email(query.email)
             items = [] if found is None else [UserAnswer.model_validate(found)]
             return Done(Page[UserAnswer](items=items, next_cursor=None))
         of = f"users {query.filters()}"
         last = self.cursors.read(of, query.cursor)
-        users = await self.accounts.page_by_id(query.limit, UUID(last or UUID(int=0).hex))
+        if query.after_email is None:
+            users = await self.accounts.page_by_id(query.limit, UUID(last or UUID(int=0).hex))
+            place = str(users[-1].id) if users else ""
+        else:
+            beyond = query.after_email if last is None else last
+            users = await self.accounts.page(query.limit, beyond or None)
+            place = users[-1].email if users else ""
         more = len(users) == query.limit
         return Done(
             Page[UserAnswer](
                 items=[UserAnswer.model_validate(one) for one in users],
-                next_cursor=self.cursors.make(of, str(users[-1].id)) if more else None,
+                next_cursor=self.cursors.make(of, place) if more else None,
             )
         )
 
@@ -79,7 +92,9 @@ class Users:
     async def change(self, call: Call, body: UserChangeBody) -> Done:
         """Change what the body names."""
         change = cast("Change", body.model_dump(exclude_unset=True))
-        return _shown(await self.changes.apply(call.uuid("user_id"), change, call.seen))
+        changed = await self.changes.apply(call.uuid("user_id"), change, call.seen)
+        shown = UserAnswer.model_validate(changed.user).model_dump()
+        return Done(ChangedUserAnswer(**shown, ended=changed.ended), changed.user.version)
 
     async def delete(self, call: Call, _: Nothing) -> Done:
         """Erase an account."""

@@ -1,7 +1,8 @@
 """`keyturn audit`: list, follow and export what happened; who reads is audited, too.
 
 Exit codes: 0 done, 1 refused (an export that was cut short), 2 wrong usage or settings, 3 the
-database is away. What is exported can be gone on with from the `cursor` of any line.
+database, or the server, is away. What is exported can be gone on with from the `cursor` of any
+line.
 """
 
 import sys
@@ -10,11 +11,13 @@ from typing import Annotated
 
 import typer
 
-from keyturn.audit.trail import AuditFilter, AuditRecord, Trail
+from keyturn.audit.trail import AuditFilter, AuditRecord
 from keyturn.cli import audit_asking as asking
 from keyturn.cli import audit_printing as printing
+from keyturn.cli.audit_events import Events
 from keyturn.cli.audit_following import Following
-from keyturn.cli.context import ConfigOption, JsonOption, print_json, run
+from keyturn.cli.context import JsonOption, print_json, run
+from keyturn.cli.where import Where, reachable
 
 app = typer.Typer(help="What happened: list, follow, export.", no_args_is_help=True)
 
@@ -26,6 +29,7 @@ Limit = Annotated[int, typer.Option(min=1, max=1000, help="Most events to show."
 
 
 @app.command("list")
+@reachable
 def list_(
     since: asking.Since = None,
     until: asking.Until = None,
@@ -38,15 +42,16 @@ def list_(
     result: asking.Result = None,
     limit: Limit = 50,
     after: asking.After = None,
-    config: ConfigOption = None,
     json: JsonOption = False,
+    *,
+    where: Where,
 ) -> None:
     """List events, the newest first; page on with --after."""
     given = asking.Given(since, until, types, user, client, session, actor, ip, result)
     wanted = asking.wanted(given, after)
 
     async def work() -> None:
-        async with asking.reading(config, "list", given) as trail:
+        async with asking.reading(where, "list", given) as trail:
             page = await trail.page(wanted, after, limit)
         if json:
             print_json({"events": [one.members() for one in page.events], "after": page.next})
@@ -60,6 +65,7 @@ def list_(
 
 
 @app.command()
+@reachable
 def tail(
     types: asking.Types = None,
     user: asking.User = None,
@@ -70,8 +76,9 @@ def tail(
     result: asking.Result = None,
     lines: Lines = 10,
     after: asking.After = None,
-    config: ConfigOption = None,
     json: JsonOption = False,
+    *,
+    where: Where,
 ) -> None:
     """Show the latest events, then each as it happens, until SIGINT, SIGTERM or a closed pipe.
 
@@ -81,7 +88,7 @@ def tail(
     wanted = asking.wanted(given, after)
 
     async def work() -> None:
-        async with asking.reading(config, "tail", given) as trail:
+        async with asking.reading(where, "tail", given) as trail:
             show = printing.json_line if json else printing.line
             await Following(trail, wanted, show).run(after, lines)
 
@@ -89,6 +96,7 @@ def tail(
 
 
 @app.command()
+@reachable
 def export(
     file: Annotated[
         Path | None, typer.Argument(help="A new file; absent: stdout.", metavar="FILE")
@@ -106,8 +114,9 @@ def export(
     append: Annotated[
         bool, typer.Option("--append", help="Add to FILE instead of making it.")
     ] = False,
-    config: ConfigOption = None,
     json: JsonOption = False,
+    *,
+    where: Where,
 ) -> None:
     """Write events as JSON lines, in the order they became visible; go on later with --after.
 
@@ -118,7 +127,7 @@ def export(
 
     async def work() -> None:
         with printing.exporting(file, append=append) as out:
-            async with asking.reading(config, "export", given) as trail:
+            async with asking.reading(where, "export", given) as trail:
                 await _export(trail, wanted, after, out)
             out.finish(json=json)
 
@@ -126,7 +135,7 @@ def export(
 
 
 async def _export(
-    trail: Trail, wanted: AuditFilter, after: str | None, out: printing.Exported
+    trail: Events, wanted: AuditFilter, after: str | None, out: printing.Exported
 ) -> None:
     events: list[AuditRecord] | None = None
     out.cursor = after

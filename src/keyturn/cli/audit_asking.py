@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Annotated, Literal, get_args
 from uuid import UUID
 
@@ -12,7 +11,11 @@ import typer
 
 from keyturn.audit.cursors import Place
 from keyturn.audit.trail import AuditFilter, Trail
+from keyturn.cli.audit_events import Events, ServedTrail
 from keyturn.cli.context import WRONG, fail, moment, open_database
+from keyturn.cli.reach import remote
+from keyturn.cli.where import Where
+from keyturn.db.pool import Database
 from keyturn.errors import InvalidRequest
 from keyturn.jobs.write_audit import write_now
 from keyturn.telemetry.audit import AuditEvent, EventType
@@ -77,13 +80,18 @@ def wanted(given: Given, after: str | None) -> AuditFilter:
 
 
 @asynccontextmanager
-async def reading(config: Path | None, how: str, given: Given) -> AsyncIterator[Trail]:
-    """Hold the trail for the block, and have it say first that somebody reads it."""
-    async with open_database(config) as opened:
+async def reading(where: Where, how: str, given: Given) -> AsyncIterator[Events]:
+    """Hold the trail for the block; it says that somebody reads it, first or with the call."""
+    if where.server:
+        yield ServedTrail(remote(where))
+        return
+    async with open_database(where.config) as opened:
         detail = {"how": how, "filter": str(given)}
         opened.audit.record(AuditEvent("audit_read", detail=detail))
         await write_now(opened.database, opened.audit, opened.metrics, opened.clock)
-        database = opened.patient(PATIENCE)
+        change = {"statement_timeout": PATIENCE, "pool_max": 1}
+        patient = opened.settings.postgres.model_copy(update=change)
+        database = Database(patient, opened.metrics)
         try:
             yield Trail(database)
         finally:

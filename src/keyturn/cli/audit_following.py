@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from keyturn.audit.cursors import Place
-from keyturn.audit.trail import AuditFilter, AuditRecord, Trail
+from keyturn.audit.trail import AuditFilter, AuditRecord
+from keyturn.cli.audit_events import Events
 from keyturn.cli.audit_printing import silence_stdout
 from keyturn.errors import Unavailable
 
@@ -23,7 +24,7 @@ AT_ONCE = 500
 class Following:
     """One follower; `show` makes a line of an event."""
 
-    trail: Trail
+    trail: Events
     wanted: AuditFilter
     show: Callable[[AuditRecord], str]
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -63,7 +64,7 @@ class Following:
             page = await self.trail.since(self.wanted, cursor, AT_ONCE)
         except Unavailable as trouble:
             if not self._away:
-                print(f"keyturn: waiting for the database ({trouble.detail})", file=sys.stderr)
+                print(f"keyturn: waiting for the trail ({trouble.detail})", file=sys.stderr)
             self._away = True
             await self._pause()
             return cursor

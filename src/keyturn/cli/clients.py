@@ -1,28 +1,20 @@
 """`keyturn clients`: register applications, close them, rotate their secrets, apply a file."""
 
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 import yaml
 
+from keyturn.admin.declared_clients import PlanAnswer
+from keyturn.admin.messages import ClientAnswer, IssuedClientAnswer
 from keyturn.cli import clients_printing as printing
-from keyturn.cli.context import (
-    REFUSED,
-    WRONG,
-    ConfigOption,
-    JsonOption,
-    fail,
-    open_database,
-    run,
-)
-from keyturn.clients import clients_file, declarative
-from keyturn.clients.administration import Administration
+from keyturn.cli.context import REFUSED, WRONG, JsonOption, fail, run
+from keyturn.cli.reach import every, reach
+from keyturn.cli.where import Where, reachable
+from keyturn.clients import clients_file
 from keyturn.clients.definition import ClientDefinition
-from keyturn.clients.rules import Limits
 from keyturn.errors import InvalidClientMetadata
 
 app = typer.Typer(help="Registered applications.", no_args_is_help=True)
@@ -73,6 +65,7 @@ Others = Annotated[
 
 
 @app.command()
+@reachable
 def add(
     client_id: IdArgument,
     *,
@@ -99,140 +92,123 @@ def add(
     response_mode: ResponseModes = None,
     backchannel_logout_uri: LogoutUri = None,
     others: Others = None,
-    config: ConfigOption = None,
     json: JsonOption = False,
+    where: Where,
 ) -> None:
     """Register a client; the secret of a confidential one is shown once, here."""
     described = {
         "id": client_id,
         "kind": kind or ("public" if session_api else "confidential"),
-        **_given(session_api=session_api, rotation=rotation),
-        **_given(require_pkce=require_pkce, skip_consent=skip_consent),
+        **_given(session_api=session_api, rotation=rotation, skip_consent=skip_consent),
         **_given(name=name, auth_method=auth_method, grace=grace, idle_lifetime=idle_lifetime),
         **_given(access_token_lifetime=access_token_lifetime, absolute_lifetime=absolute_lifetime),
         **_given(grant_types=grant, scopes=scope, audiences=audience, origins=origin),
         **_given(claims=claim, id_token_claims=id_token_claim, introspects=introspects),
         **_given(redirect_uris=redirect_uri, response_modes=response_mode),
-        **_given(post_logout_redirect_uris=post_logout_redirect_uri),
+        **_given(post_logout_redirect_uris=post_logout_redirect_uri, require_pkce=require_pkce),
         **_given(backchannel_logout_uri=backchannel_logout_uri),
         **_others(others or ()),
     }
 
     async def work() -> None:
-        async with _administration(config) as administration:
-            printing.issued(await administration.add(ClientDefinition.parse(described)), json=json)
+        new = ClientDefinition.parse(described).model_dump(mode="json", exclude_unset=True)
+        async with reach(where) as admin:
+            printing.issued(await admin.ask("createClient", IssuedClientAnswer, new), json=json)
 
     _run(work(), json=json)
 
 
 @app.command(name="list")
-def list_(config: ConfigOption = None, json: JsonOption = False) -> None:
+@reachable
+def list_(json: JsonOption = False, *, where: Where) -> None:
     """List every client by id, disabled ones too."""
 
     async def work() -> None:
-        async with _administration(config) as administration:
-            found = await administration.list()
-            printing.registrations(found, json=json)
+        async with reach(where) as admin:
+            printing.clients(await every(admin, "listClients", ClientAnswer), json=json)
 
     _run(work(), json=json)
 
 
 @app.command()
-def show(client_id: IdArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
+@reachable
+def show(client_id: IdArgument, json: JsonOption = False, *, where: Where) -> None:
     """Show one client; its secrets are only counted."""
-
-    async def work() -> None:
-        async with _administration(config) as administration:
-            found = await administration.show(client_id)
-            printing.registration(found, json=json)
-
-    _run(work(), json=json)
+    _ask_and_show("getClient", client_id, where, json=json)
 
 
 @app.command()
-def disable(client_id: IdArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
+@reachable
+def disable(client_id: IdArgument, json: JsonOption = False, *, where: Where) -> None:
     """Close a client everywhere; it is not deleted, and its id stays taken."""
-
-    async def work() -> None:
-        async with _administration(config) as administration:
-            found = await administration.disable(client_id)
-            printing.registration(found, json=json)
-
-    _run(work(), json=json)
+    _ask_and_show("disableClient", client_id, where, json=json)
 
 
 @app.command()
-def enable(client_id: IdArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
+@reachable
+def enable(client_id: IdArgument, json: JsonOption = False, *, where: Where) -> None:
     """Open a disabled client again."""
-
-    async def work() -> None:
-        async with _administration(config) as administration:
-            found = await administration.enable(client_id)
-            printing.registration(found, json=json)
-
-    _run(work(), json=json)
+    _ask_and_show("enableClient", client_id, where, json=json)
 
 
 @app.command()
+@reachable
 def rotate_secret(
     client_id: IdArgument,
     old_expires_in: Annotated[
         int | None, typer.Option(min=1, max=31_536_000, help="Seconds the old secret stays good.")
     ] = None,
     drop_old: Annotated[bool, typer.Option("--drop-old", help="End the old one at once.")] = False,
-    config: ConfigOption = None,
     json: JsonOption = False,
+    *,
+    where: Where,
 ) -> None:
     """Make a new secret, shown once, here; the old one stays good until it is dropped."""
     if drop_old and old_expires_in is not None:
         fail("--drop-old and --old-expires-in exclude each other", WRONG)
     seconds = 0 if drop_old else old_expires_in
-    previous_for = None if seconds is None else timedelta(seconds=seconds)
 
     async def work() -> None:
-        async with _administration(config) as administration:
-            issued = await administration.rotate_secret(client_id, previous_for)
+        async with reach(where) as admin:
+            issued = await admin.ask(
+                "rotateClientSecret",
+                IssuedClientAnswer,
+                {"old_expires_in": seconds},
+                client_id=client_id,
+            )
             printing.issued(issued, json=json)
 
     _run(work(), json=json)
 
 
 @app.command()
-def drop_old_secret(
-    client_id: IdArgument, config: ConfigOption = None, json: JsonOption = False
-) -> None:
+@reachable
+def drop_old_secret(client_id: IdArgument, json: JsonOption = False, *, where: Where) -> None:
     """End the secret before the current one, once nobody uses it any more."""
-
-    async def work() -> None:
-        async with _administration(config) as administration:
-            found = await administration.drop_previous_secret(client_id)
-            printing.registration(found, json=json)
-
-    _run(work(), json=json)
+    _ask_and_show("dropPreviousClientSecret", client_id, where, json=json)
 
 
 @app.command()
+@reachable
 def apply(
     file: Annotated[Path, typer.Argument(help="A clients file (config/clients.yaml).")],
     prune: Annotated[
         bool, typer.Option("--prune", help="Disable clients the file no longer names.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
-    config: ConfigOption = None,
     json: JsonOption = False,
+    *,
+    where: Where,
 ) -> None:
     """Make the registered clients what a file says, and show the difference."""
 
     async def work() -> None:
-        async with _administration(config) as administration:
-            declared = clients_file.read(file, administration.limits)
-            plan = await declarative.apply(
-                administration.database,
-                declared,
-                administration.audit,
-                prune=prune,
-                dry_run=dry_run,
-            )
+        listed = [
+            one.model_dump(mode="json", exclude_unset=True) for one in clients_file.entries(file)
+        ]
+        wanted = {"clients": listed, "prune": prune, "dry_run": dry_run}
+        async with reach(where) as admin:
+            plan = await admin.ask("applyClients", PlanAnswer, wanted)
             printing.plan(plan, dry_run=dry_run, json=json)
 
     _run(work(), json=json)
@@ -257,10 +233,13 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value not in (None, [])}
 
 
-@asynccontextmanager
-async def _administration(config: Path | None) -> AsyncIterator[Administration]:
-    async with open_database(config) as opened:
-        yield Administration(opened.database, Limits.of(opened.settings), opened.audit)
+def _ask_and_show(operation: str, client_id: str, where: Where, *, json: bool) -> None:
+    async def work() -> None:
+        async with reach(where) as admin:
+            found = await admin.ask(operation, ClientAnswer, client_id=client_id)
+            printing.client(found, json=json)
+
+    _run(work(), json=json)
 
 
 def _run(work: Coroutine[Any, Any, None], *, json: bool) -> None:

@@ -5,22 +5,20 @@ from typing import Any
 
 import typer
 
+from keyturn.admin.declared_clients import ChangeAnswer, FieldAnswer, PlanAnswer
+from keyturn.admin.messages import ClientAnswer, IssuedClientAnswer
 from keyturn.cli.context import print_json
-from keyturn.clients.administration import Issued
-from keyturn.clients.definition import ClientDefinition
-from keyturn.clients.model import Registration
-from keyturn.clients.plan import ClientChange, FieldChange, Plan
 from keyturn.errors import InvalidClientMetadata
 
 
-def registrations(found: Sequence[Registration], *, json: bool) -> None:
+def clients(found: Sequence[ClientAnswer], *, json: bool) -> None:
     """Print a line for each client."""
     if json:
         print_json({"clients": [_describe(one) for one in found]})
         return
     for one in found:
-        state = "active" if one.client.is_active else "disabled"
-        print(f"{one.client.id}  {one.client.kind}  {state}  {one.client.name}")
+        state = "active" if one.disabled_at is None else "disabled"
+        print(f"{one.id}  {one.definition.kind}  {state}  {one.definition.name}")
 
 
 def problems(refusal: InvalidClientMetadata, *, json: bool) -> None:
@@ -34,23 +32,22 @@ def problems(refusal: InvalidClientMetadata, *, json: bool) -> None:
         typer.echo(f"  {problem}", err=True)
 
 
-def _describe(registration: Registration) -> dict[str, Any]:
+def _describe(client: ClientAnswer) -> dict[str, Any]:
     """Return a client for programs; `definition` is what a clients file would say."""
-    client = registration.client
     return {
         "clientId": client.id,
-        "definition": ClientDefinition.of(client).model_dump(),
-        "declared": registration.declared,
+        "definition": client.definition.model_dump(),
+        "declared": client.declared,
         "selfRegistered": client.self_registered,
-        "secretSetAt": registration.secret_set_at,
+        "secretSetAt": client.secret_set_at,
         "secrets": [{"expiresAt": secret.expires_at} for secret in client.secrets],
         "disabledAt": client.disabled_at,
-        "createdAt": registration.created_at,
-        "updatedAt": registration.updated_at,
+        "createdAt": client.created_at,
+        "updatedAt": client.updated_at,
     }
 
 
-def registration(found: Registration, *, json: bool) -> None:
+def client(found: ClientAnswer, *, json: bool) -> None:
     """Print one client; its secrets are only counted."""
     described = _describe(found)
     if json:
@@ -63,32 +60,33 @@ def registration(found: Registration, *, json: bool) -> None:
             print(f"{field}: {_text(value)}")
 
 
-def issued(new: Issued, *, json: bool) -> None:
+def issued(new: IssuedClientAnswer, *, json: bool) -> None:
     """Print a new secret, the only time it can be seen."""
     if json:
-        secret = {} if new.secret is None else {"clientSecret": new.secret}
-        print_json({**_describe(new.registration), **secret})
+        secret = {} if new.client_secret is None else {"clientSecret": new.client_secret}
+        print_json({**_describe(new), **secret})
         return
-    print(f"client_id: {new.registration.client.id}")
-    if new.secret is not None:
-        print(f"client_secret: {new.secret}")
+    print(f"client_id: {new.id}")
+    if new.client_secret is not None:
+        print(f"client_secret: {new.client_secret}")
         print("Keep the secret now: it is stored as a hash and cannot be shown again.")
 
 
-def plan(wanted: Plan, *, dry_run: bool, json: bool) -> None:
+def plan(wanted: PlanAnswer, *, dry_run: bool, json: bool) -> None:
     """Print what applying a file changes; secrets are named, never shown."""
+    written = sum(change.writes for change in wanted.changes)
     if json:
         changes = [_change(change) for change in wanted.changes if change.writes or change.note]
-        print_json({"dryRun": dry_run, "changed": len(wanted.writes), "changes": changes})
+        print_json({"dryRun": dry_run, "changed": written, "changes": changes})
         return
     for change in wanted.changes:
         if change.writes or change.note:
             print("\n".join(_lines(change)))
     done = "would change" if dry_run else "changed"
-    print(f"{done} {len(wanted.writes)} of {len(wanted.changes)} clients")
+    print(f"{done} {written} of {len(wanted.changes)} clients")
 
 
-def _change(change: ClientChange) -> dict[str, Any]:
+def _change(change: ChangeAnswer) -> dict[str, Any]:
     return {
         "clientId": change.client_id,
         "new": change.is_new,
@@ -108,7 +106,7 @@ TOLD = {
 }
 
 
-def _lines(change: ClientChange) -> list[str]:
+def _lines(change: ChangeAnswer) -> list[str]:
     sign = "+" if change.is_new else "~" if change.writes else " "
     lines = [f"{sign} {change.client_id}{f'  ({change.note})' if change.note else ''}"]
     lines += [f"    {_field(one)}" for one in change.fields]
@@ -122,7 +120,7 @@ def _lines(change: ClientChange) -> list[str]:
     return lines
 
 
-def _field(change: FieldChange) -> str:
+def _field(change: FieldAnswer) -> str:
     after = _text(change.after)
     if change.before is None:
         return f"{change.name}: {after}"
@@ -130,4 +128,4 @@ def _field(change: FieldChange) -> str:
 
 
 def _text(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -6,7 +6,6 @@ import pwd
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -14,21 +13,14 @@ from typing import Annotated, Any, NoReturn
 import orjson
 import typer
 
-from keyturn.cache.client import Cache
-from keyturn.clock import Clock, SystemClock
+from keyturn.cli.server_trouble import ServerAway, ServerRefused
+from keyturn.clock import SystemClock
 from keyturn.configuration import environment, load_settings
-from keyturn.crypto.secrets import MasterSecrets
-from keyturn.db.pool import Database
 from keyturn.errors import Refusal, SettingsRefused, Unavailable
 from keyturn.jobs.write_audit import write_now
-from keyturn.revocation.cache import RevocationCache
-from keyturn.revocation.revocations import Revocations
-from keyturn.sessions.end import Ending
-from keyturn.sessions.refresh_token import RefreshTokenCodec
-from keyturn.settings import Settings
-from keyturn.telemetry.audit import Audit
+from keyturn.parts import Parts
+from keyturn.request_errors import InvalidMembers
 from keyturn.telemetry.callers import CLI
-from keyturn.telemetry.metrics import Metrics
 
 REFUSED, WRONG, AWAY = 1, 2, 3
 """Exit codes: a rule said no; usage or settings are wrong; the database is away."""
@@ -39,49 +31,19 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What a command that works straight on the database needs."""
-
-    settings: Settings
-    database: Database
-    secrets: MasterSecrets
-    metrics: Metrics
-    cache: Cache
-    audit: Audit
-    clock: Clock
-
-    def patient(self, seconds: float) -> Database:
-        """Return another database, one line, whose statements may take so long; close it."""
-        change = {"statement_timeout": seconds, "pool_max": 1}
-        return Database(self.settings.postgres.model_copy(update=change), self.metrics)
-
-    @property
-    def ending(self) -> Ending:
-        """What ends sessions, and announces it to the servers at once."""
-        issuer, trust = self.settings.issuer, self.settings.revocation.trust
-        cache = RevocationCache(self.cache, self.clock, issuer, trust)
-        revocations = Revocations(self.database, cache, self.metrics, self.clock)
-        codec = RefreshTokenCodec(self.secrets)
-        return Ending(self.database, codec, revocations, self.audit, self.metrics)
-
-
 @asynccontextmanager
-async def open_database(config: Path | None) -> AsyncIterator[Opened]:
+async def open_database(config: Path | None) -> AsyncIterator[Parts]:
     """Read the settings and hold a database for the block; then write what was audited."""
-    settings, clock, metrics = load_settings(environment(), config), SystemClock(), Metrics()
-    database, cache = Database(settings.postgres, metrics), Cache(settings.redis, metrics, clock)
-    audit = Audit(clock, metrics, settings.audit.queue_limit, CLI, {"os_user": _os_user()})
-    secrets = MasterSecrets(settings.master_values())
+    settings = load_settings(environment(), config)
+    parts = Parts.of(settings, SystemClock(), CLI, {"os_user": _os_user()})
     try:
         try:
-            yield Opened(settings, database, secrets, metrics, cache, audit, clock)
+            yield parts
         finally:
             # After a failure as well: what was done before it stays done.
-            await write_now(database, audit, metrics, clock)
+            await write_now(parts.database, parts.audit, parts.metrics, parts.clock)
     finally:
-        await cache.close()
-        await database.close()
+        await parts.close()
 
 
 def _os_user() -> str:
@@ -101,8 +63,14 @@ def run(
         runner(work)
     except SettingsRefused as error:
         fail(str(error), WRONG)
+    except ServerAway as error:
+        fail(f"the server is not available ({error.detail})", AWAY)
+    except ServerRefused as error:
+        fail(str(error), REFUSED)
     except Unavailable as error:
         fail(f"the database is not available ({error.detail})", AWAY)
+    except InvalidMembers as error:
+        fail("\n  ".join([error.sentence, *map(str, error.problems)]), REFUSED)
     except Refusal as error:
         fail(f"{error.sentence} ({error.detail})" if error.detail else error.sentence, REFUSED)
 

@@ -1,37 +1,26 @@
 """`keyturn keys`: list the signing keys, and rotate them."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from keyturn.cli.context import (
-    WRONG,
-    ConfigOption,
-    JsonOption,
-    Opened,
-    fail,
-    open_database,
-    print_json,
-    run,
-)
-from keyturn.keys.decision import Policy, Situation, Step
-from keyturn.keys.model import State, StoredKey
-from keyturn.keys.rotation import KeyRotation
+from keyturn.admin.messages import KeyAnswer, KeysAnswer, StepAnswer, StepsAnswer
+from keyturn.cli.context import WRONG, JsonOption, fail, print_json, run
+from keyturn.cli.reach import reach
+from keyturn.cli.where import Where, reachable
 
 app = typer.Typer(help="List the signing keys, and rotate them.", no_args_is_help=True)
 
 
 @app.command(name="list")
-def list_(config: ConfigOption = None, json: JsonOption = False) -> None:
+@reachable
+def list_(json: JsonOption = False, *, where: Where) -> None:
     """List every published key: its state, since when, and the secret it is sealed under."""
 
     async def work() -> None:
-        async with open_database(config) as opened:
-            rotation = _rotation(opened)
-            situation = await rotation.look()
-        keys = [_describe(key, situation, rotation.policy) for key in situation.keys]
+        async with reach(where) as admin:
+            keys = list(map(_describe, (await admin.ask("listKeys", KeysAnswer)).items))
         if json:
             print_json({"keys": keys})
             return
@@ -42,6 +31,7 @@ def list_(config: ConfigOption = None, json: JsonOption = False) -> None:
 
 
 @app.command()
+@reachable
 def rotate(
     now: Annotated[
         bool, typer.Option("--now", help="Promote the next key, once it has had its lead.")
@@ -55,48 +45,39 @@ def rotate(
             "master secret has leaked, too: the next key was sealed under it.",
         ),
     ] = False,
-    config: ConfigOption = None,
     json: JsonOption = False,
+    *,
+    where: Where,
 ) -> None:
     """Do what is due, as the server does by itself; or rotate ahead of time."""
     if now and compromised:
         fail("choose one of --now and --compromised", WRONG)
 
     async def work() -> None:
-        async with open_database(config) as opened:
-            rotation = _rotation(opened)
-            if compromised:
-                steps = await rotation.replace_compromised()
-            elif now:
-                steps = await rotation.promote_now()
-            else:
-                steps = await rotation.run_due()
-        _print_steps(steps, json=json)
+        how = {"compromised": compromised, "only_due": not (now or compromised)}
+        async with reach(where) as admin:
+            done = await admin.ask("rotateKeys", StepsAnswer, how)
+        _print_steps(done.steps, json=json)
 
     run(work())
 
 
-def _rotation(opened: Opened) -> KeyRotation:
-    policy = Policy.of(opened.settings)
-    return KeyRotation(opened.database, opened.secrets, policy, opened.audit)
-
-
-def _describe(key: StoredKey, situation: Situation, policy: Policy) -> dict[str, Any]:
+def _describe(key: KeyAnswer) -> dict[str, Any]:
     described: dict[str, Any] = {
         "kid": key.kid,
         "state": key.state,
         "since": key.since.isoformat(),
         "createdAt": key.created_at.isoformat(),
     }
-    if key.state is State.RETIRED:
-        return described | {"removedAfter": (key.since + policy.retirement).isoformat()}
-    if key.state is State.NEXT:
-        described["maySignFrom"] = (key.since + policy.lead).isoformat()
-    return described | {"secretId": key.secret_id, "usable": situation.opens(key)}
+    if key.removed_after is not None:
+        return described | {"removedAfter": key.removed_after.isoformat()}
+    if key.may_sign_from is not None:
+        described["maySignFrom"] = key.may_sign_from.isoformat()
+    return described | {"secretId": key.secret_id, "usable": key.usable}
 
 
-def _print_steps(steps: Iterable[Step], *, json: bool) -> None:
-    done = [{"step": type(step).__name__.lower()} | asdict(step) for step in steps]
+def _print_steps(steps: Iterable[StepAnswer], *, json: bool) -> None:
+    done = [step.model_dump(exclude_none=True) for step in steps]
     if json:
         print_json({"steps": done})
         return

@@ -5,17 +5,20 @@ from uuid import UUID
 
 import typer
 
+from keyturn.admin.messages import SessionAnswer
+from keyturn.admin.operation import Nothing
+from keyturn.admin.shapes import EndedAnswer
 from keyturn.cli.context import (
     WRONG,
-    ConfigOption,
     JsonOption,
     fail,
     moment,
-    open_database,
     print_json,
     run,
 )
-from keyturn.sessions.active import ActiveSessions
+from keyturn.cli.reach import Admin, every, reach
+from keyturn.cli.where import Where, reachable
+from keyturn.errors import NotFound
 
 app = typer.Typer(help="List where a person is signed in, and end sessions.", no_args_is_help=True)
 
@@ -23,16 +26,19 @@ UserOption = Annotated[UUID | None, typer.Option("--user", help="A user's id.")]
 
 
 @app.command(name="list")
+@reachable
 def list_(
     user: Annotated[UUID, typer.Argument(help="A user's id.")],
-    config: ConfigOption = None,
     json: JsonOption = False,
+    *,
+    where: Where,
 ) -> None:
     """List the live sessions of a user, the latest first."""
 
     async def work() -> None:
-        async with open_database(config) as context:
-            found = await ActiveSessions(context.database).of_user(user)
+        async with reach(where) as admin:
+            found = await every(admin, "listSessions", SessionAnswer, {"user_id": str(user)})
+        found.sort(key=lambda one: (one.created_at, one.id), reverse=True)
         for one in found if not json else []:
             print(f"{one.id}  {one.client_id}  {one.last_used_at:%Y-%m-%d %H:%M}  {one.device}")
         if json:
@@ -56,6 +62,7 @@ def list_(
 
 
 @app.command()
+@reachable
 def revoke(
     user: UserOption = None,
     client: Annotated[str | None, typer.Option(help="A client's id.")] = None,
@@ -63,8 +70,9 @@ def revoke(
         str | None, typer.Option(help="ISO 8601: end every session that started before then.")
     ] = None,
     session: Annotated[UUID | None, typer.Option(help="One session's id.")] = None,
-    config: ConfigOption = None,
     json: JsonOption = False,
+    *,
+    where: Where,
 ) -> None:
     """End the sessions of a user, of a client, one, or all that started before a time.
 
@@ -73,18 +81,28 @@ def revoke(
     chosen = [one for one in (user, client, before, session) if one is not None]
     if len(chosen) != 1:
         fail("name exactly one of --user, --client, --before, --session", WRONG)
+    criterion: dict[str, str] = {}
+    if user is not None:
+        criterion = {"user_id": str(user)}
+    elif client is not None:
+        criterion = {"client_id": client}
+    elif before is not None:
+        criterion = {"before": moment("--before", before).isoformat()}
 
     async def work() -> None:
-        async with open_database(config) as context:
-            ending = context.ending
-            if user is not None:
-                ended = await ending.all_of_user(user)
-            elif client is not None:
-                ended = await ending.all_of_client(client)
-            elif session is not None:
-                ended = await ending.one(session)
+        async with reach(where) as admin:
+            if session is not None:
+                ended = await _end(admin, session)
             else:
-                ended = await ending.all_before(moment("--before", before or ""))
+                ended = (await admin.ask("revokeSessions", EndedAnswer, criterion)).ended
         print_json({"ended": ended}) if json else print(f"ended {ended}")
 
     run(work())
+
+
+async def _end(admin: Admin, session: UUID) -> int:
+    try:
+        await admin.ask("revokeSession", Nothing, session_id=session)
+    except NotFound:
+        return 0
+    return 1

@@ -1,36 +1,33 @@
-"""`keyturn users`: accounts, on the database directly.
+"""`keyturn users`: accounts.
 
 Exit codes: 0 done, 1 refused (for `import`: at least one line was), 2 wrong usage or settings,
-3 the database is away. A password is read from stdin or a prompt, or made here and printed once;
-it never stands on the command line, where every user of the machine can read it.
+3 the database, or the server, is away. A password is read from stdin or a prompt, or made here and
+printed once; it never stands on the command line, where every user of the machine can read it.
 """
 
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, BinaryIO
 from uuid import UUID
 
 import typer
 
+from keyturn.admin.messages import ChangedUserAnswer, UserAnswer
+from keyturn.admin.shapes import EndedAnswer, Page
 from keyturn.cli.context import (
     REFUSED,
     WRONG,
-    ConfigOption,
     JsonOption,
     fail,
     open_database,
     print_json,
     run,
 )
+from keyturn.cli.reach import Admin, every, on_database, reach
+from keyturn.cli.where import Where, reachable
 from keyturn.crypto.opaque import token_urlsafe
 from keyturn.errors import NotFound
-from keyturn.users.accounts import Accounts
-from keyturn.users.hash_pool import HashPool
 from keyturn.users.import_users import ImportCount, Importer, LineReport, bounded_lines
-from keyturn.users.model import NewUser, User
-from keyturn.users.passwords import Passwords
 
 app = typer.Typer(
     help="Accounts: add, list, close, open, erase, import; a new password.", no_args_is_help=True
@@ -47,6 +44,7 @@ PromptOption = Annotated[bool, typer.Option("--prompt", help="Ask for the passwo
 
 
 @app.command()
+@reachable
 def add(
     email: Annotated[str, typer.Argument(help="The address people sign in with.")],
     name: Annotated[str | None, typer.Option(help="Shown to the person.")] = None,
@@ -54,15 +52,18 @@ def add(
     user_id: Annotated[UUID | None, typer.Option("--id", help="Keep this id.")] = None,
     password_stdin: StdinOption = False,
     prompt: PromptOption = False,
-    config: ConfigOption = None,
     json: JsonOption = False,
+    *,
+    where: Where,
 ) -> None:
     """Add an account; without --password-stdin or --prompt a password is made, printed once."""
     password, made = _password(stdin=password_stdin, prompt=prompt)
 
     async def work() -> None:
-        async with _accounts(config) as accounts:
-            user = await accounts.add(NewUser(email, name, password, verified, user_id))
+        async with reach(where) as admin:
+            new = {"email": email, "password": password, "email_verified": verified}
+            given = {"name": name, "id": None if user_id is None else str(user_id)}
+            user = await admin.ask("createUser", UserAnswer, new | given)
             # Still inside: should the audit write fail now, nobody could read the password again.
             if json:
                 print_json(_described(user) | ({"password": password} if made else {}))
@@ -75,23 +76,26 @@ def add(
 
 
 @app.command("list")
+@reachable
 def list_(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most accounts to show.")] = 100,
     after: Annotated[str | None, typer.Option(help="The last e-mail address seen.")] = None,
-    config: ConfigOption = None,
     json: JsonOption = False,
+    *,
+    where: Where,
 ) -> None:
     """List accounts in the order of their e-mail addresses; page on with --after."""
 
     async def work() -> None:
-        async with _accounts(config) as accounts:
-            users = await accounts.page(limit, after)
+        async with reach(where) as admin:
+            beyond = {"after_email": after or ""}
+            users = await every(admin, "listUsers", UserAnswer, beyond, limit)
         following = users[-1].email if len(users) == limit else None
         if json:
             print_json({"users": [_described(user) for user in users], "after": following})
             return
         for user in users:
-            state = "active" if user.is_active else "disabled"
+            state = "active" if user.disabled_at is None else "disabled"
             print(f"{user.id}  {state:8}  {user.email}  {user.name or ''}".rstrip())
         if following:
             print(f"more: --after {following}", file=sys.stderr)
@@ -100,24 +104,26 @@ def list_(
 
 
 @app.command()
-def disable(user: UserArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
+@reachable
+def disable(user: UserArgument, json: JsonOption = False, *, where: Where) -> None:
     """Close an account and end its sessions."""
 
     async def work() -> None:
-        async with _accounts(config) as accounts:
-            ended = await accounts.disable(await _resolve(accounts, user))
-        _tell_ended("disabled", ended, json=json)
+        async with reach(where) as admin:
+            changed = await _close(admin, user, disabled=True)
+        _tell_ended("disabled", changed.ended, json=json)
 
     run(work())
 
 
 @app.command()
-def enable(user: UserArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
+@reachable
+def enable(user: UserArgument, json: JsonOption = False, *, where: Where) -> None:
     """Open a disabled account again; its ended sessions stay ended."""
 
     async def work() -> None:
-        async with _accounts(config) as accounts:
-            enabled = await accounts.enable(await _resolve(accounts, user))
+        async with reach(where) as admin:
+            enabled = await _close(admin, user, disabled=False)
         if json:
             print_json(_described(enabled))
         else:
@@ -127,23 +133,26 @@ def enable(user: UserArgument, config: ConfigOption = None, json: JsonOption = F
 
 
 @app.command()
+@reachable
 def set_password(
     user: UserArgument,
     password_stdin: StdinOption = False,
     prompt: PromptOption = False,
-    config: ConfigOption = None,
     json: JsonOption = False,
+    *,
+    where: Where,
 ) -> None:
     """Set a password and end every session; without an option one is made, printed once."""
     password, made = _password(stdin=password_stdin, prompt=prompt)
 
     async def work() -> None:
-        async with _accounts(config) as accounts:
-            ended = await accounts.set_password(await _resolve(accounts, user), password)
+        async with reach(where) as admin:
+            user_id, body = await _resolve(admin, user), {"password": password}
+            done = await admin.ask("setPassword", EndedAnswer, body, user_id=user_id)
             if json:
-                print_json({"ended": ended} | ({"password": password} if made else {}))
+                print_json({"ended": done.ended} | ({"password": password} if made else {}))
                 return
-            print(f"password set; ended {ended} sessions")
+            print(f"password set; ended {done.ended} sessions")
             if made:
                 print(f"password: {password}")
 
@@ -151,35 +160,41 @@ def set_password(
 
 
 @app.command()
+@reachable
 def delete(
     user: UserArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    config: ConfigOption = None,
     json: JsonOption = False,
+    *,
+    where: Where,
 ) -> None:
     """Erase an account for good; its id is never given to anybody else."""
     if not yes and not (sys.stdin.isatty() and typer.confirm(f"Erase {user} for good?", err=True)):
         fail("not erased; confirm with --yes", WRONG)
 
     async def work() -> None:
-        async with _accounts(config) as accounts:
-            ended = await accounts.delete(await _resolve(accounts, user))
-        _tell_ended("erased", ended, json=json)
+        async with reach(where) as admin:
+            user_id = await _resolve(admin, user)
+            done = await admin.ask("deleteUser", EndedAnswer, user_id=user_id)
+        _tell_ended("erased", done.ended, json=json)
 
     run(work())
 
 
 @app.command("import")
+@reachable
 def import_(
     file: Annotated[Path, typer.Argument(help="JSON lines; - reads stdin.", allow_dash=True)],
     strict: Annotated[bool, typer.Option(help="Write nothing unless every line is good.")] = False,
-    config: ConfigOption = None,
     json: JsonOption = False,
+    *,
+    where: Where,
 ) -> None:
     """Import accounts: {id?, email, name?, password_hash, email_verified?} a line.
 
     Accepted hashes: argon2, bcrypt, pbkdf2-sha256 (passlib, Django) and scrypt, within bounds of
-    cost. What exists is skipped, so an import can be repeated; what is wrong is told by line.
+    cost. What exists is skipped, so an import can be repeated; what is wrong is told by line. On
+    the database only.
     """
     reports: list[LineReport] = []
 
@@ -188,6 +203,8 @@ def import_(
             reports.append(report)
         elif report.outcome == "refused":
             print(f"line {report.line}: refused: {report.reason}", file=sys.stderr)
+
+    config = on_database(where)
 
     async def work() -> None:
         async with open_database(config) as opened:
@@ -199,18 +216,6 @@ def import_(
     run(work())
 
 
-@asynccontextmanager
-async def _accounts(config: Path | None) -> AsyncIterator[Accounts]:
-    async with open_database(config) as opened:
-        settings = opened.settings.passwords
-        pool = HashPool(settings, opened.metrics, opened.clock)
-        passwords = Passwords(settings, pool)
-        try:
-            yield Accounts(opened.database, passwords, opened.ending, opened.audit)
-        finally:
-            await pool.close()
-
-
 def _stream(file: Path) -> BinaryIO:
     if str(file) == "-":
         return sys.stdin.buffer
@@ -220,17 +225,22 @@ def _stream(file: Path) -> BinaryIO:
         fail(f"{file}: {error.strerror}", WRONG)
 
 
-async def _resolve(accounts: Accounts, text: str) -> UUID:
+async def _close(admin: Admin, user: str, *, disabled: bool) -> ChangedUserAnswer:
+    user_id = await _resolve(admin, user)
+    return await admin.ask("changeUser", ChangedUserAnswer, {"disabled": disabled}, user_id=user_id)
+
+
+async def _resolve(admin: Admin, text: str) -> UUID:
     """Return the id of the account that an id or an e-mail address names."""
     if "@" not in text:
         try:
             return UUID(text)
         except ValueError:
             raise NotFound("account: name it by its id or its e-mail address") from None
-    user = await accounts.find_by_email(text)
-    if user is None:
+    found = await admin.ask("listUsers", Page[UserAnswer], {"email": text})
+    if not found.items:
         raise NotFound("account: no such e-mail address")
-    return user.id
+    return found.items[0].id
 
 
 def _password(*, stdin: bool, prompt: bool) -> tuple[str, bool]:
@@ -244,7 +254,7 @@ def _password(*, stdin: bool, prompt: bool) -> tuple[str, bool]:
     return token_urlsafe(GENERATED_SIZE), True
 
 
-def _described(user: User) -> dict[str, object]:
+def _described(user: UserAnswer) -> dict[str, object]:
     return {
         "id": str(user.id),
         "email": user.email,

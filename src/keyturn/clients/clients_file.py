@@ -10,7 +10,7 @@
 An entry without `disabled` leaves the client's state as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,13 +25,24 @@ from keyturn.errors import InvalidClientMetadata, Problem, SettingsRefused
 from keyturn.settings import Settings
 
 LARGEST_FILE = 8 * 1024 * 1024
+SECRETLESS = "a public client holds none, nor does one with private_key_jwt"
 
 
-class _Entry(ClientDefinition):
-    secret: SecretStr | None = None
+class Entry(ClientDefinition):
+    """A client as a file declares it; of its secret, the hash."""
+
     secret_hash: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{64}$")] | None = None
-    secret_file: Path | None = None
+    """SHA-256, in hexadecimal."""
     disabled: Flag | None = None
+    """Absent: whether it is disabled stays as it is."""
+
+
+_OF_ENTRY = frozenset(Entry.model_fields)
+
+
+class _Written(Entry):
+    secret: SecretStr | None = None
+    secret_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,74 +75,113 @@ def read(file: Path, limits: rules.Limits) -> tuple[DeclaredClient, ...]:
 
     Raises `InvalidClientMetadata` with every problem.
     """
+    return parse(_document(file), limits, file.parent)
+
+
+def parse(document: Any, limits: rules.Limits, folder: Path) -> tuple[DeclaredClient, ...]:
+    """Read the content of a clients file. Raises `InvalidClientMetadata` with every problem."""
+    return _completed(*_entries(document, folder), limits)
+
+
+def entries(file: Path) -> tuple[Entry, ...]:
+    """Read a clients file as far as that can be done without a server's settings.
+
+    Raises `InvalidClientMetadata` with every problem.
+    """
+    found, problems = _entries(_document(file), file.parent)
+    if problems:
+        raise InvalidClientMetadata(*problems)
+    return tuple(found.values())
+
+
+def declared(listed: Sequence[Entry], limits: rules.Limits) -> tuple[DeclaredClient, ...]:
+    """Complete what a file declares. Raises `InvalidClientMetadata` with every problem."""
+    return _completed({f"clients[{n}]": one for n, one in enumerate(listed)}, [], limits)
+
+
+def _document(file: Path) -> Any:
     try:
         if file.stat().st_size > LARGEST_FILE:
             raise InvalidClientMetadata(Problem(str(file), "is larger than 8 MiB"))
-        document = yaml.load(file.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+        return yaml.load(file.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         sentence = f"cannot be read: {error.strerror}"
         raise InvalidClientMetadata(Problem(str(file), sentence)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidClientMetadata(Problem(str(file), _trouble(error))) from None
-    return parse(document, limits, file.parent)
 
 
-def parse(document: Any, limits: rules.Limits, folder: Path) -> tuple[DeclaredClient, ...]:
-    """Read the content of a clients file. Raises `InvalidClientMetadata` with every problem."""
-    entries = document.get("clients") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or set(document) != {"clients"}:
+def _entries(document: Any, folder: Path) -> tuple[dict[str, Entry], list[Problem]]:
+    listed = document.get("clients") if isinstance(document, dict) else None
+    if not isinstance(listed, list) or set(document) != {"clients"}:
         raise InvalidClientMetadata(Problem("clients", "a list named so is all the file holds"))
-    declared: list[DeclaredClient] = []
+    found: dict[str, Entry] = {}
     problems: list[Problem] = []
-    for number, entry in enumerate(entries):
+    for number, raw in enumerate(listed):
+        path, secret_hash = f"clients[{number}]", None
         try:
-            declared.append(_declared(entry, f"clients[{number}]", limits, folder))
+            written = _Written.parse(raw, path)
         except InvalidClientMetadata as refusal:
             problems += refusal.problems
-    problems += _repeated(declared)
+            continue
+        try:
+            secret_hash = _secret_hash(written, folder)
+        except ValueError as error:
+            problems.append(Problem(f"{path}.secret", str(error)))
+        said = {name: getattr(written, name) for name in written.model_fields_set & _OF_ENTRY}
+        found[path] = Entry.model_construct(**said | {"secret_hash": secret_hash})
+    return found, problems
+
+
+def _completed(
+    found: Mapping[str, Entry], problems: list[Problem], limits: rules.Limits
+) -> tuple[DeclaredClient, ...]:
+    told = {one.path for one in problems}
+    complete: list[DeclaredClient] = []
+    for path, entry in found.items():
+        needed, given = entry.holds_secret, entry.secret_hash is not None
+        if needed is not given and f"{path}.secret" not in told:
+            problems.append(Problem(f"{path}.secret_hash", "is needed" if needed else SECRETLESS))
+        try:
+            definition = rules.complete(_bare(entry), limits, path)
+        except InvalidClientMetadata as refusal:
+            problems += refusal.problems
+            continue
+        digest = bytes.fromhex(entry.secret_hash or "") or None
+        complete.append(DeclaredClient(path, definition, digest, entry.disabled))
+    problems += _repeated(complete)
     if problems:
         raise InvalidClientMetadata(*problems)
-    return tuple(declared)
+    return tuple(complete)
 
 
-def _declared(raw: Any, path: str, limits: rules.Limits, folder: Path) -> DeclaredClient:
-    entry = _Entry.parse(raw, path)
-    problems: list[Problem] = []
-    digest: bytes | None = None
-    try:
-        digest = _secret_hash(entry, folder)
-    except ValueError as error:
-        problems.append(Problem(f"{path}.secret", str(error)))
-    own = {"secret", "secret_hash", "secret_file", "disabled"}
-    bare = ClientDefinition.model_construct(
-        **{name: getattr(entry, name) for name in _Entry.model_fields if name not in own}
+def _bare(entry: Entry) -> ClientDefinition:
+    own = {"secret_hash", "disabled"}
+    return ClientDefinition.model_construct(
+        **{name: getattr(entry, name) for name in _OF_ENTRY - own}
     )
-    try:
-        definition = rules.complete(bare, limits, path)
-    except InvalidClientMetadata as refusal:
-        raise InvalidClientMetadata(*refusal.problems, *problems) from None
-    if problems:
-        raise InvalidClientMetadata(*problems)
-    return DeclaredClient(path, definition, digest, entry.disabled)
 
 
-def _secret_hash(entry: _Entry, folder: Path) -> bytes | None:
+def _secret_hash(entry: _Written, folder: Path) -> str | None:
     given = [one for one in (entry.secret, entry.secret_hash, entry.secret_file) if one is not None]
     if not entry.holds_secret:
         if given:
-            raise ValueError("a public client holds none, nor does one with private_key_jwt")
+            raise ValueError(SECRETLESS)
         return None
     if len(given) != 1:
         raise ValueError("give exactly one of secret, secret_hash and secret_file")
     if entry.secret_hash is not None:
-        return bytes.fromhex(entry.secret_hash)
+        return entry.secret_hash
     if entry.secret is not None:
-        return secrets.digest(secrets.check_given(entry.secret.get_secret_value()))
+        return _hashed(entry.secret.get_secret_value())
     try:
-        content = read_secret_file(folder / str(entry.secret_file))
+        return _hashed(read_secret_file(folder / str(entry.secret_file)))
     except SettingsRefused as refusal:
         raise ValueError(str(refusal)) from None
-    return secrets.digest(secrets.check_given(content))
+
+
+def _hashed(secret: str) -> str:
+    return secrets.digest(secrets.check_given(secret)).hex()
 
 
 def _repeated(declared: Sequence[DeclaredClient]) -> list[Problem]:

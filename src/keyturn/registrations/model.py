@@ -70,3 +70,5 @@ class IssuedToken:
 
     token: InitialToken
     value: str = field(repr=False)
+    again: bool = False
+    """It had been made before, by the same request."""

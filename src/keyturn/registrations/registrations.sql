@@ -60,13 +60,24 @@ insert into registration_tokens (id, name, hash, uses, scopes, expires_at)
 values ($1, $2, $3, $4, $5, now() + $6::interval)
 returning id, name, uses, scopes, expires_at, revoked_at, created_at, 0::bigint as used;
 
--- name: list_tokens
--- Every initial access token, the latest first, with how many live clients it has.
+-- name: find_token
+-- One initial access token, usable or not, with how many live clients it has.
 select t.id, t.name, t.uses, t.scopes, t.expires_at, t.revoked_at, t.created_at,
        (select count(*) from registrations r join clients c on c.id = r.client_id
          where r.initial_token_id = t.id and r.ended_at is null and c.disabled_at is null) as used
   from registration_tokens t
- order by t.created_at desc, t.id;
+ where t.id = $1;
+
+-- name: page_of_tokens
+-- Initial access tokens, the latest first, after one; with how many live clients each has.
+select t.id, t.name, t.uses, t.scopes, t.expires_at, t.revoked_at, t.created_at,
+       (select count(*) from registrations r join clients c on c.id = r.client_id
+         where r.initial_token_id = t.id and r.ended_at is null and c.disabled_at is null) as used
+  from registration_tokens t
+ where $1::uuid is null
+    or (t.created_at, t.id) < (select created_at, id from registration_tokens where id = $1)
+ order by t.created_at desc, t.id desc
+ limit $2;
 
 -- name: revoke_token
 -- End an initial access token; its clients stay.

@@ -23,12 +23,20 @@ class Change(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """An account as it now is, and how many sessions the change ended."""
+
+    user: User
+    ended: int
+
+
+@dataclass(frozen=True, slots=True)
 class AccountChanges:
     """Changes accounts, each in one transaction."""
 
     accounts: Accounts
 
-    async def apply(self, user_id: UUID, change: Change, seen: Versions) -> User:
+    async def apply(self, user_id: UUID, change: Change, seen: Versions) -> Changed:
         """Change an account that is still in a version its caller has seen.
 
         A new address is not verified, unless the change says so. Closing an account ends its
@@ -47,7 +55,7 @@ class AccountChanges:
         after = before if row is None else User.from_row(row)
         await self.accounts.ending.tell(ended, closing.reason)
         self.accounts.audit.record(AuditEvent(_event(before, after), user_id=user_id))
-        return after
+        return Changed(after, len(ended))
 
 
 def _columns(before: User, change: Change) -> tuple[Any, ...]:
