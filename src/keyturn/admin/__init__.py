@@ -5,7 +5,8 @@
 `bearer`     who calls: a machine with an administrative scope, and nobody else
 `cursors`    where the next page begins, as text that only we can make
 `messages`   what is read and answered; `shapes` what that is made of; `audit_messages`
-`users` `clients` `sessions` `keys` `audit_events`   the rows, one noun a file
+`users` `clients` `sessions` `keys` `audit_events` `registration_tokens`   the rows, a noun a file
+`declared_clients`   a clients file, applied
 `openapi`    the document, made of the rows
 
 A door here is handed what has been checked. It has no route of its own, so none can be open by

@@ -9,7 +9,12 @@
     health    ask a running server
 
 `main` puts them together, `context` has what they share. Parts of a command are named after it:
-`clients_printing`, `audit_printing`, `audit_asking`, `audit_following`.
+`clients_printing`, `audit_printing`, `audit_asking`, `audit_following`, `audit_events`.
+
+`where` says whether a command works on the database or asks a server (`--server`); `reach` is the
+seam between the two, `remote` the other side of it, by one `exchange` after another. Whose server
+it is: `server_address`; how a command gets in: `credentials`, `server_tokens`; what may go wrong:
+`server_trouble`, `server_answers`.
 
 Every command has `--json`. Exit codes: 0 done, 1 refused, 2 wrong usage or settings,
 3 infrastructure away. Secrets are read from stdin or files, never from the command line,
