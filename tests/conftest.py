@@ -5,6 +5,7 @@ and drops databases named `keyturn_t...` on it and touches nothing else.
 """
 
 import os
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from functools import cache
@@ -17,7 +18,7 @@ import redis.asyncio
 import typer.testing
 
 from keyturn.dev.valkey import SETTINGS, ValkeyServer
-from support import replicas
+from support import quick_hashes, replicas
 from support.api import Api, api_of
 from support.servers import Databases, private_postgres, private_valkey
 
@@ -32,9 +33,12 @@ sys.dont_write_bytecode = False
 # Every HTTP client reads all the authorities that the machine trusts, which costs more than most
 # requests; no test speaks to a site that one of them vouches for.
 httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
+ssl.SSLContext.load_default_certs = lambda *_: None
 
 # So does putting all commands together, which a command line does once.
 typer.testing._get_command = cache(typer.testing._get_command)
+
+quick_hashes.allow()
 
 # A machine that is busy with other things is no failure of a property.
 hypothesis.settings.register_profile("suite", deadline=None)

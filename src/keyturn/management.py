@@ -59,7 +59,7 @@ def admin_routes(parts: Parts) -> Sequence[Route]:
         audit=parts.audit,
         address=parts.address,
     )
-    document = OpenApi.of(describe(settings.issuer, operations))
+    document = OpenApi.of(lambda: describe(settings.issuer, operations))
     return [Route(paths.ADMIN_OPENAPI, document.get), *gate.routes(operations)]
 
 

@@ -207,7 +207,7 @@ def session_routes(parts: Parts) -> Sequence[Route]:
         _post(paths.LOGOUT_ALL, LogoutAll(bodies, transport, parts.accounts).post),
         _post(paths.REAUTHENTICATE, proving.post),
         _post(paths.PASSWORD, Password(bodies, transport, parts.accounts).post),
-        Route(paths.SESSION_OPENAPI, OpenApi.of(describe(settings.issuer)).get),
+        Route(paths.SESSION_OPENAPI, OpenApi.of(lambda: describe(settings.issuer)).get),
     )
 
 

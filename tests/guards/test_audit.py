@@ -8,7 +8,7 @@ import pytest
 from keyturn.audit.trail import SHOWN
 from keyturn.telemetry.audit import EventType
 from keyturn.telemetry.logs import redact
-from support.tree import ROOT, differences, parsed, sources, spans, table, text
+from support.tree import ROOT, differences, nodes, parsed, sources, spans, table, text
 
 TYPES = EventType.__args__
 DECLARED = "telemetry/audit.py"
@@ -18,7 +18,7 @@ def words(source):
     """Return the literals of a module that may name an event, pieces of a longer text included."""
     return {
         word
-        for node in ast.walk(parsed(source))
+        for node in nodes(source)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         for word in re.findall(r"[a-z_]+", node.value)
     }
@@ -30,7 +30,7 @@ def made(tree):
         node.value
         for name, source in tree.items()
         if name != DECLARED
-        for node in ast.walk(parsed(source))
+        for node in nodes(source)
         if isinstance(node, ast.Constant) and node.value in TYPES
     }
 

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from keyturn.db.queries import Query, load_queries
-from support.tree import SOURCE, differences, parsed, sources
+from support.tree import SOURCE, differences, nodes, sources
 
 QUERY_FILES = sorted(one for one in SOURCE.rglob("*.sql") if one.parent.name != "migrations")
 STATEMENT = re.compile(
@@ -58,7 +58,7 @@ def called(tree):
 
 def _imported_from(source):
     """Return the module that a module takes `SQL` from."""
-    for node in ast.walk(parsed(source)):
+    for node in nodes(source):
         if isinstance(node, ast.ImportFrom) and "SQL" in {one.name for one in node.names}:
             return (node.module or "").removeprefix("keyturn.").replace(".", "/") + ".py"
     return None
@@ -70,7 +70,7 @@ def statements(tree):
         f"{name}:{node.lineno}"
         for name, source in tree.items()
         if name != OWN_TABLE
-        for node in ast.walk(parsed(source))
+        for node in nodes(source)
         if isinstance(node, ast.stmt) and not _is_document(node)
         if _says_statement(list(_pieces(node)))
     ]

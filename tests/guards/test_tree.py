@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.tree import ROOT, parsed, sources
+from support.tree import ROOT, nodes, parsed, sources
 
 TOP = {
     "pyproject.toml", "README.md", "Dockerfile", "helm", "src", "config", "tests", "load-tests",
@@ -77,7 +77,7 @@ def swallowed(tree):
     return [
         f"{name}:{node.lineno}"
         for name, source in tree.items()
-        for node in ast.walk(parsed(source))
+        for node in nodes(source)
         if _is_silent(node)
     ]
 

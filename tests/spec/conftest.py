@@ -1,4 +1,7 @@
-"""Servers that black-box rows share, beside the pair of `api`: two on loopback, and odd ones."""
+"""Servers that black-box rows share, beside the pair of `api`: two on loopback, and odd ones.
+
+What one module alone asks for ends with it: a server that idles is not for nothing.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -14,7 +17,7 @@ from support.servers import Databases, private_pair
 LOOPBACK = ("http://localhost:8080", "http://localhost:9090")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def below_auth(api: Api) -> AsyncIterator[Api]:
     """A third replica of the pair, whose cookies are for /auth only."""
     environ = {**api.settings, "KEYTURN_SESSION_API__COOKIE_PATH": "/auth"}
@@ -23,7 +26,7 @@ async def below_auth(api: Api) -> AsyncIterator[Api]:
             yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def loopback(databases: Databases, shared_redis_url: str) -> AsyncIterator[tuple[Api, Api]]:
     """Two servers of two http issuers on this machine, as two `keyturn dev` are."""
     async with databases.fresh() as one, databases.fresh() as two:

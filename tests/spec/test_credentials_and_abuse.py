@@ -148,12 +148,14 @@ async def stored_hash(api: Api, person: Person) -> str:
 # -- CR-1, CR-2: passwords ------------------------------------------------------------------------
 
 
-async def test_CR_1_a_password_is_an_argon2id_phc_string_of_the_set_strength(api):
-    person = await api.person()
+async def test_CR_1_a_password_is_an_argon2id_phc_string_of_the_set_strength(guarded):
+    api, person = guarded.api, await guarded.api.person()
     device = await api.sign_in(person)
     answer = await api.post("/auth/password", {**device.credential, "newPassword": "another one!"})
     assert answer.status_code == 204
-    kind, version, costs, salt, digest = (await stored_hash(api, person)).split("$")[1:]
+    stored = await stored_hash(api, person)
+    assert argon2.PasswordHasher().verify(stored, "another one!")
+    kind, version, costs, salt, digest = stored.split("$")[1:]
     assert (kind, version, costs) == ("argon2id", "v=19", "m=7168,t=5,p=1")
     assert (len(salt), len(digest)) == (22, 43)
 
@@ -169,8 +171,12 @@ async def test_CR_1_without_settings_it_is_19_MiB_and_two_passes(api):
 
 @pytest.fixture(scope="module")
 async def aside(api):
-    """A replica of its own: one that has met a foreign hash takes its time over every failure."""
-    with replicas.replicas(api.settings) as (one,):
+    """A replica of its own: one that has met a foreign hash takes its time over every failure.
+
+    The prices of its hashes are real.
+    """
+    settings = {**api.settings, "KEYTURN_PASSWORDS__TIME_COST": "5"}
+    with replicas.replicas(settings) as (one,):
         async with joined(api, one) as running:
             yield running
 

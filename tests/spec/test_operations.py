@@ -21,7 +21,7 @@ from support.api import PASSWORD, Api
 from support.forging import generation_zero, tagged
 from support.replicas import ORIGIN
 from support.site import Conversation
-from support.tree import ROOT, SOURCE, modules
+from support.tree import ROOT, SOURCE, modules, nodes
 
 DOCUMENTS = (
     "/.well-known/openid-configuration",
@@ -260,7 +260,7 @@ def names_in(node: ast.AST) -> set[str]:
 
 def plain_comparisons_of_secrets(module: str, source: str) -> Iterator[str]:
     """Yield each `==`, `!=` or `in` whose operand is named like a secret."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if not isinstance(node, ast.Compare):
             continue
         if not any(isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for op in node.ops):
@@ -375,7 +375,7 @@ async def test_OP_8_no_header_and_no_absolute_target_changes_what_is_asked_for(a
 def test_OP_8_no_decision_is_made_from_what_starlette_makes_of_a_host():
     """`request.url`, `base_url` and `url_for` are built from the Host header."""
     for path in modules():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path.read_text(encoding="utf-8")):
             if isinstance(node, ast.Attribute):
                 place = f"{path.relative_to(SOURCE)}:{node.lineno}"
                 assert node.attr not in {"base_url", "url_for", "url_path_for"}, place

@@ -22,6 +22,7 @@ import threading
 from asyncio import to_thread
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,6 +32,9 @@ PATIENCE = 15
 SERVE = ("serve",)
 NEEDED = ("PATH", "PYTHONPATH")
 """Of the environment; PYTHONPATH, as a run of the tests may be pointed at another source."""
+
+TRUSTING_NOBODY = {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
+"""Reading all the authorities of the machine takes longer than the rest of many commands."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ def _fork(
         # The default action: the start ends then, whatever it is waiting for.
         signal.alarm(alarm)
         os.environ.clear()
-        os.environ.update(environ)
+        os.environ.update(TRUSTING_NOBODY | environ)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(errors, 2)
@@ -202,11 +206,16 @@ def _reap(pid: int) -> int:
 
 
 if __name__ == "__main__":
+    import quick_hashes
+    import typer
     import wrong_clock
 
     import keyturn.app
-    import keyturn.cli.main  # noqa: F401
+    import keyturn.cli.main
 
+    typer.main.get_command = cache(typer.main.get_command)
+    typer.main.get_command(keyturn.cli.main.app)  # put together once, for all children
+    quick_hashes.allow()
     gc.freeze()  # the children share these pages until they write to them
     answers = {"run": _run, "launch": _launch, "reap": _reap}
     launched = set[int]()

@@ -1,7 +1,8 @@
 """OpenAPI 3.1 documents, made from the models that the doors read and answer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, Self
 
 import orjson
@@ -59,17 +60,19 @@ class Schemas:
 
 @dataclass(frozen=True, slots=True)
 class OpenApi:
-    """A door to a document, which is made once."""
+    """A door to a document, which is made once: when somebody asks for it.
 
-    body: bytes
-    etag: str
+    Making it takes as long as the rest of a start, and few servers are ever asked.
+    """
+
+    body: Callable[[], bytes]
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
-        """Serve this document."""
-        body = orjson.dumps(document)
-        return cls(body, f'"{opaque.sha256(body).hex()[:32]}"')
+    def of(cls, describe: Callable[[], Mapping[str, Any]]) -> Self:
+        """Serve the document that `describe` makes."""
+        return cls(cache(lambda: orjson.dumps(describe())))
 
     async def get(self, request: Request) -> Response:
         """Return the document."""
-        return public_document(request, self.body, self.etag, MAX_AGE)
+        body = self.body()
+        return public_document(request, body, f'"{opaque.sha256(body).hex()[:32]}"', MAX_AGE)
