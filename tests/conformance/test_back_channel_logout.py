@@ -28,7 +28,7 @@ async def application(tmp_path_factory):
 @pytest.fixture(scope="module")
 async def provider(databases, shared_redis_url, application):
     """A server that may call the application, and clients that want to be called."""
-    async with databases.fresh() as url:
+    async with databases.fresh(keyed=True) as url:
         environ = replicas.settings(
             url,
             shared_redis_url,

@@ -29,7 +29,7 @@ async def below_auth(api: Api) -> AsyncIterator[Api]:
 @pytest.fixture(scope="module")
 async def loopback(databases: Databases, shared_redis_url: str) -> AsyncIterator[tuple[Api, Api]]:
     """Two servers of two http issuers on this machine, as two `keyturn dev` are."""
-    async with databases.fresh() as one, databases.fresh() as two:
+    async with databases.fresh(keyed=True) as one, databases.fresh() as two:
         environs = [
             replicas.settings(url, shared_redis_url, issuer=issuer, **replicas.GENEROUS)
             for url, issuer in zip((one, two), LOOPBACK, strict=True)

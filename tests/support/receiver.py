@@ -292,7 +292,7 @@ async def hearing(
     databases: Databases, redis_url: str, count: int = 1, **settings: str
 ) -> AsyncIterator[Hearing]:
     """Run servers that may call a receiver of their own."""
-    async with receiver() as listening, databases.fresh() as url:
+    async with receiver() as listening, databases.fresh(keyed=True) as url:
         environ = replicas.settings(
             url,
             redis_url,
