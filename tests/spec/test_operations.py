@@ -109,7 +109,8 @@ async def test_OP_2_the_number_of_series_has_a_bound(management):
             values.setdefault((name, label), set()).add(value)
     assert values
     for (name, label), held in values.items():
-        assert len(held) <= 40, (name, label)
+        # The longest list is that of routes, and they are in the code.
+        assert len(held) <= 60, (name, label)
 
 
 @pytest.mark.parametrize("path", [*MANAGEMENT, "/admin/v1", "/health", "/docs", "/openapi.json"])
