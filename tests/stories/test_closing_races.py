@@ -86,9 +86,9 @@ async def test_refreshes_that_race_with_the_logout_leave_nothing_that_lives(api)
 # Disable racing with login
 
 
-async def race_with_disable(api, tries: int) -> Counter:
+async def race_with_disable(api, tries: int, seed: int = 0) -> Counter:
     """Sign in while the account is being disabled; count what the sign-ins were told."""
-    chance, seen = random.Random(tries), Counter()
+    chance, seen = random.Random(tries + seed), Counter()
     people = await asyncio.gather(*(api.person() for _ in range(tries)))
     took = [await timed_login(api, await api.person()) for _ in range(3)]
 
@@ -142,17 +142,25 @@ async def check_ended(api, given) -> None:
         assert (refresh.json()["error"], me.status_code, active) == ("invalid_grant", 401, False)
 
 
+def caught(seen: Counter) -> list[str]:
+    """Return how sign-ins were caught between the password and the session."""
+    return [one for one in seen if "changed meanwhile" in one or "closed since" in one]
+
+
 def check_valid(seen: Counter) -> None:
     """Both sides won sometimes, and some were caught between the password and the session."""
     assert seen["signed in, then ended"], "invalid: no sign-in ever came first"
-    caught = {
-        reason for reason in seen if "changed meanwhile" in reason or "closed since" in reason
-    }
-    assert caught, "invalid: no account was closed while its password was being checked"
+    assert caught(seen), "invalid: no account was closed while its password was being checked"
 
 
 async def test_a_sign_in_racing_with_disable_never_leaves_a_live_session(api):
-    check_valid(await race_with_disable(api, tries=60))
+    """Again, while chance shows one side only: the hashes of these servers are quick."""
+    seen = Counter()
+    for seed in range(8):
+        seen += await race_with_disable(api, 60, seed)
+        if seen["signed in, then ended"] and caught(seen):
+            break
+    check_valid(seen)
 
 
 @pytest.mark.long
