@@ -58,7 +58,7 @@ def test_without_a_usable_state_home_the_folder_is_below_the_home(monkeypatch, e
 
 def test_roots_data_is_below_the_systems_state_folder(monkeypatch):
     as_user(monkeypatch, NOBODY)
-    environ = {"HOME": "/root", "XDG_STATE_HOME": "/root/state"}
+    environ = {"HOME": "/home/operator", "XDG_STATE_HOME": "/home/operator/state"}
     assert DataDir.default(Path("/work"), environ).path.parent == Path("/var/lib/keyturn")
 
 
