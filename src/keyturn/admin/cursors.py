@@ -30,7 +30,7 @@ class Cursors:
         """Return the cursor to a place in the list `of`, a name with its filters."""
         secret_id = self.secrets.current_id
         raw = bytes([secret_id]) + self._tag(secret_id, of, place.encode()) + place.encode()
-        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+        return _encode(raw)
 
     def read(self, of: str, cursor: str | None) -> str | None:
         """Return the place; None without a cursor. Raises `InvalidRequest` for one of no use."""
@@ -54,6 +54,13 @@ def _decode(cursor: str) -> bytes:
     if len(cursor) > LONGEST:
         raise InvalidRequest("cursor: too long")
     try:
-        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise InvalidRequest("cursor: not base64url") from None
+    if _encode(raw) != cursor:  # one place, one way to write it
+        raise InvalidRequest("cursor: not canonical")
+    return raw
+
+
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
