@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keyturn import settings_syntax as syntax
@@ -18,7 +18,9 @@ from keyturn.settings_device import DeviceSettings
 from keyturn.settings_dpop import DpopSettings
 from keyturn.settings_outgoing import OutgoingSettings
 from keyturn.settings_pages import PagesSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.settings_pushed import PushedRequestsSettings
+from keyturn.settings_redis import RedisSettings
 from keyturn.settings_registration import RegistrationSettings
 from keyturn.settings_syntax import Fraction, Seconds, Section
 
@@ -27,38 +29,6 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 SHORTEST_LIFETIME = 60
 LONGEST_ACCESS_TOKEN = 3600
 """Seconds no access token outlives, whoever asks: retired keys and revocations are kept longer."""
-
-
-class PostgresSettings(Section):
-    """The database: the only truth. PostgreSQL 15 or later, the primary."""
-
-    url: Annotated[SecretStr, AfterValidator(syntax.postgres_url)] = Field(
-        description="Connection URL; its password may come from url_file."
-    )
-    pool_max: int = Field(10, ge=1, le=200, description="Most connections held by one process.")
-    connect_timeout: Fraction = Field(1.0, description="Seconds to open a connection.")
-    statement_timeout: Fraction = Field(2.0, description="Seconds one statement may take.")
-    lock_timeout: Fraction = Field(1.0, description="Seconds to wait for a row lock.")
-    pool_wait: Fraction = Field(0.5, description="Seconds to wait for a free connection.")
-    async_rotation: bool = Field(
-        default=False,
-        description="Commit rotations asynchronously; a crash may lose the last ones, which heal.",
-    )
-
-    def dsn(self) -> str:
-        """Return the connection URL in clear, for the driver only."""
-        return self.url.get_secret_value()
-
-
-class RedisSettings(Section):
-    """The cache: revocations, limits. May be absent, and may vanish at any time."""
-
-    url: Annotated[SecretStr, AfterValidator(syntax.redis_url)] | None = Field(
-        None, description="redis://, rediss:// or unix:// URL."
-    )
-    timeout: Fraction = Field(0.05, description="Seconds one command may take.")
-    breaker_failures: int = Field(3, ge=1, description="Failures in a row that open the breaker.")
-    breaker_pause: Fraction = Field(1.0, description="Seconds an open breaker asks nothing.")
 
 
 class ServerSettings(Section):

@@ -11,7 +11,7 @@ from keyturn.clock import FixedClock
 from keyturn.db.pool import Database
 from keyturn.errors import Unavailable
 from keyturn.jobs.write_audit import WriteAudit, write_now
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.audit import Audit, AuditEvent
 from keyturn.telemetry.logs import LineWriter
 from keyturn.telemetry.metrics import Metrics

@@ -11,7 +11,7 @@ from keyturn.clock import FixedClock, SystemClock
 from keyturn.db.migrate import migrate
 from keyturn.db.pool import Database
 from keyturn.errors import Unavailable
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 from support.registered import Clients
 from support.servers import private_postgres

@@ -23,7 +23,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from keyturn.db.connection import Opener
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from support import replicas, wrong_clock
 from support.administering import administered, problem
 from support.api import GATEWAY, PASSWORD, SignedIn, claims_of, memoryless

@@ -19,7 +19,8 @@ from keyturn.db.connection import Opener
 from keyturn.db.migrate import migrate
 from keyturn.db.queries import Query
 from keyturn.errors import CacheUnavailable, Unavailable
-from keyturn.settings import PostgresSettings, RedisSettings
+from keyturn.settings_postgres import PostgresSettings
+from keyturn.settings_redis import RedisSettings
 from keyturn.telemetry.metrics import Metrics
 from support.proxy import Proxy
 from support.revoking import KEY, fixed_clock, process

@@ -29,8 +29,8 @@ from keyturn.oauth.client_authentication import ClientAuthentication
 from keyturn.outgoing.client import Outgoing, trusting
 from keyturn.outgoing.policy import NOTHING_PRIVATE
 from keyturn.replays.replays import Replays
-from keyturn.settings import RedisSettings
 from keyturn.settings_credentials import ThrottleSettings
+from keyturn.settings_redis import RedisSettings
 from keyturn.telemetry.metrics import Metrics
 from keyturn.users.throttle import Throttle
 from keyturn.web.body import BodyLimits

@@ -15,7 +15,7 @@ from keyturn.db.migrate import migrate
 from keyturn.db.pool import Database
 from keyturn.errors import InvalidGrant, Unavailable
 from keyturn.jobs.write_audit import WriteAudit, write_now
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.audit import Audit, AuditEvent
 from keyturn.telemetry.metrics import Metrics
 from support import replicas

@@ -14,7 +14,7 @@ from keyturn.db.queries import Query
 from keyturn.errors import Unavailable
 from keyturn.jobs.forget_audit import ForgetAudit
 from keyturn.jobs.leader import Leadership
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.audit import Audit
 from keyturn.telemetry.metrics import Metrics
 from support.log_lines import caught_logs

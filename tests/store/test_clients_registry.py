@@ -11,7 +11,7 @@ from keyturn.clients.registry import CHANNEL, MAX_AGE, MOST_STALE, Registry
 from keyturn.clock import FixedClock, SystemClock
 from keyturn.db.listen import Listener
 from keyturn.db.pool import Database
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 from support.registered import JOB, WEB, Clients
 

@@ -12,7 +12,7 @@ from keyturn.db.connection import Opener, one_host_each
 from keyturn.db.pool import Database
 from keyturn.db.queries import Query
 from keyturn.errors import Unavailable
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 from support.disturbed import socket_of
 from support.proxy import Proxy

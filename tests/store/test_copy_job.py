@@ -15,7 +15,7 @@ from keyturn.jobs.copy_revocations import POST, ROUNDS, CopyRevocations
 from keyturn.jobs.leader import Leadership
 from keyturn.parts import Parts
 from keyturn.revocation.copy import Copy
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 from support import replicas
 from support.revoking import KEY, Process, process

@@ -18,7 +18,7 @@ from keyturn.jobs.leader import SILENCE, Leadership
 from keyturn.jobs.purge import Purge, Purged
 from keyturn.keys.rotation import LOCK
 from keyturn.sessions.purge import purge_expired
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 from support import starts
 from support.keys import rotation_of

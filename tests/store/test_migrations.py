@@ -12,7 +12,7 @@ from keyturn.cli.main import app
 from keyturn.db import migrate as schema
 from keyturn.db.migrate import FOLDER, LOCK, migrate, migrations, wait_until_reachable
 from keyturn.errors import Unavailable
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from support.servers import database_on
 
 GATE = 4711

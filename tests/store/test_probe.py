@@ -8,7 +8,8 @@ from keyturn.cache.client import Cache
 from keyturn.clock import Clock, FixedClock, SystemClock
 from keyturn.db.pool import Database
 from keyturn.jobs.probe import Probe
-from keyturn.settings import PostgresSettings, RedisSettings
+from keyturn.settings_postgres import PostgresSettings
+from keyturn.settings_redis import RedisSettings
 from keyturn.telemetry.metrics import Metrics
 from keyturn.telemetry.vitals import Vitals
 

@@ -22,7 +22,7 @@ from keyturn.registrations.expiry import Expiry
 from keyturn.registrations.first_use import FirstUse
 from keyturn.registrations.initial_tokens import InitialTokens
 from keyturn.request_errors import InvalidMembers
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 from support import replicas
 

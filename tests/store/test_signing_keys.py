@@ -23,7 +23,7 @@ from keyturn.keys.decision import Add, Promote, Remove, Reseal, Retire
 from keyturn.keys.model import State
 from keyturn.keys.rotation import CHANNEL, KeyRotation
 from keyturn.keys.sealing import unseal
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 from support.keys import BOTH, FIRST, POLICY, SECOND, keyring_of, made_before, rotation_of
 

@@ -15,8 +15,8 @@ from keyturn.cache.client import Cache
 from keyturn.clock import FixedClock, SystemClock
 from keyturn.crypto.secrets import MasterSecrets
 from keyturn.errors import InvalidCredentials, Throttled, Unavailable
-from keyturn.settings import RedisSettings
 from keyturn.settings_credentials import ThrottleSettings
+from keyturn.settings_redis import RedisSettings
 from keyturn.telemetry.metrics import Metrics
 from keyturn.users.throttle import Throttle
 from support.people import ELSEWHERE, HERE, ISSUER

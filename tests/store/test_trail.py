@@ -13,7 +13,7 @@ from keyturn.audit.cursors import Place
 from keyturn.audit.trail import SQL, AuditFilter, Trail
 from keyturn.db.pool import Database
 from keyturn.errors import InvalidRequest
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

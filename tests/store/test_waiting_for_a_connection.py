@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from keyturn.db.pool import Database
 from keyturn.errors import Unavailable
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 
 

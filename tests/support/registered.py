@@ -17,7 +17,7 @@ from keyturn.clients.plan import Plan
 from keyturn.clients.registry import Registry
 from keyturn.clients.rules import Limits
 from keyturn.clock import Clock, SystemClock
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.audit import Audit
 from keyturn.telemetry.metrics import Metrics
 from support.rotation_stack import WatchedDatabase

@@ -18,7 +18,8 @@ from keyturn.revocation.cache import RevocationCache, revocations_key
 from keyturn.revocation.copier import Copier
 from keyturn.revocation.copy import Copy
 from keyturn.revocation.revocations import Revocations
-from keyturn.settings import PostgresSettings, RedisSettings
+from keyturn.settings_postgres import PostgresSettings
+from keyturn.settings_redis import RedisSettings
 from keyturn.telemetry.metrics import Metrics
 
 ISSUER = "https://id.example.com"

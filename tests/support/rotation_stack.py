@@ -33,7 +33,9 @@ from keyturn.sessions.rotation import Rotation
 from keyturn.sessions.start import SessionRequest, Starter
 from keyturn.sessions.step_up import StepUps
 from keyturn.sessions.unproven import Unproven
-from keyturn.settings import PostgresSettings, RedisSettings, RevocationSettings
+from keyturn.settings import RevocationSettings
+from keyturn.settings_postgres import PostgresSettings
+from keyturn.settings_redis import RedisSettings
 from keyturn.telemetry.audit import Audit
 from keyturn.telemetry.metrics import Metrics
 

@@ -21,7 +21,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseE
 from keyturn.cache.breaker import Breaker
 from keyturn.clock import Clock
 from keyturn.errors import CacheUnavailable
-from keyturn.settings import RedisSettings
+from keyturn.settings_redis import RedisSettings
 from keyturn.telemetry.metrics import Metrics
 
 Argument: TypeAlias = str | bytes | int | float

@@ -8,7 +8,7 @@ import orjson
 from asyncpg.connect_utils import SessionAttribute
 
 from keyturn.db.trouble import TROUBLE
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 
 
 @dataclass(slots=True, eq=False)

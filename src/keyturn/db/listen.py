@@ -17,7 +17,7 @@ from asyncpg.pool import PoolConnectionProxy
 from keyturn.crypto.opaque import token_bytes
 from keyturn.db.connection import Opener
 from keyturn.db.trouble import TROUBLE
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 
 Callback = Callable[[str], None]
 """Receives the payload, empty after a (re)connect; returns at once and raises nothing."""

@@ -21,7 +21,7 @@ from keyturn.db.pool import Statements
 from keyturn.db.queries import load_queries
 from keyturn.db.trouble import TROUBLE, is_ours
 from keyturn.errors import Unavailable
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 
 SQL = load_queries(__package__, "schema.sql")
 

@@ -20,7 +20,7 @@ from keyturn.db.queries import Query
 from keyturn.db.trouble import HARMLESS, TROUBLE, is_ours
 from keyturn.db.turns import Turns
 from keyturn.errors import Unavailable
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 
 Row: TypeAlias = asyncpg.Record

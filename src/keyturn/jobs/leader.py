@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from keyturn.db.pool import Database, Line
 from keyturn.db.queries import Query, load_queries
-from keyturn.settings import PostgresSettings
+from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 
 SQL = load_queries(__package__, "leadership.sql")
