@@ -7,7 +7,7 @@ The floors, top to bottom; a row imports only rows below it (import-linter says 
     app                                    the composition root: builds everything from Settings
     routes | management  hosted            the doors and the pages, each put together
     oauth | session_api | pages | admin    doors: never import each other, never speak SQL
-            | ops | jobs
+            | ops | jobs | doctor          the doctor only looks, at whole deployments
     parts  process                         what doors are made of, and what there is one of
     web                                    HTTP manners the doors share
     tokens                                 what is signed and how it is checked

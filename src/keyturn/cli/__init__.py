@@ -6,7 +6,7 @@
     sessions  list and revoke                            keys      signing keys
     registration_tokens  who may register clients
     audit     list, follow, export what happened         config    check, show, schema, secret
-    health    ask a running server
+    health    ask a running server                       doctor    what is wrong, how to mend it
 
 `main` puts them together, `context` has what they share. Parts of a command are named after it:
 `clients_printing`, `audit_printing`, `audit_asking`, `audit_following`, `audit_events`.

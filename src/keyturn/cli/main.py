@@ -4,6 +4,7 @@ import typer
 
 from keyturn.cli import audit, clients, config, keys, registration_tokens, sessions, users
 from keyturn.cli.dev import dev
+from keyturn.cli.doctor import doctor
 from keyturn.cli.health import health
 from keyturn.cli.migrate import migrate
 from keyturn.cli.purge import purge
@@ -20,6 +21,7 @@ app.command()(serve)
 app.command()(migrate)
 app.command()(purge)
 app.command()(health)
+app.command()(doctor)
 app.add_typer(users.app, name="users")
 app.add_typer(clients.app, name="clients")
 app.add_typer(registration_tokens.app, name="registration-tokens")

@@ -5,6 +5,7 @@
 `turns`      who waits for a connection, in order
 `queries`    loads the named queries of a room's `.sql` file
 `migrate`    applies `migrations/*.sql` in order under an advisory lock
+`inspection` a connection that only looks, at any server
 `listen`     one connection that hears NOTIFY, so that caches follow within seconds
 
 Only rules and jobs come here; a door never does. Whatever goes wrong with the server is

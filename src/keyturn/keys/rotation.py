@@ -1,15 +1,15 @@
 """Carries decisions about the signing keys out: one replica at a time, all of it or nothing."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from keyturn.crypto import jose
 from keyturn.crypto.secrets import MasterSecrets
-from keyturn.db.pool import Database, Statements
-from keyturn.db.queries import load_queries
+from keyturn.db.pool import Database, Row, Statements
+from keyturn.db.queries import Query, load_queries
 from keyturn.errors import Unavailable
 from keyturn.keys import decision
 from keyturn.keys.decision import Add, Policy, Promote, Remove, Reseal, Retire, Situation, Step
@@ -74,10 +74,7 @@ class KeyRotation:
         return steps
 
     async def _read(self, statements: Statements) -> Situation:
-        rows = await statements.fetch(SQL["list"])
-        keys = tuple(StoredKey.from_row(row) for row in rows if row["kid"] is not None)
-        opened = frozenset(key.kid for key in keys if opens(key, self.secrets))
-        return Situation(keys, rows[0]["now"], opened, self.secrets.current_id)
+        return await read_keys(statements.fetch, self.secrets)
 
     async def _carry_out(
         self, tx: Statements, step: Step, situation: Situation, spares: list[RSAPrivateKey]
@@ -107,6 +104,16 @@ class KeyRotation:
         key = next(key for key in situation.keys if key.kid == kid)
         fresh = seal(unseal(key, self.secrets), kid, self.secrets)
         return await tx.execute(SQL["reseal"], kid, fresh, key.sealed)
+
+
+async def read_keys(
+    fetch: Callable[[Query], Awaitable[list[Row]]], secrets: MasterSecrets
+) -> Situation:
+    """Read the keys by one question, as a process with these secrets sees them."""
+    rows = await fetch(SQL["list"])
+    keys = tuple(StoredKey.from_row(row) for row in rows if row["kid"] is not None)
+    opened = frozenset(key.kid for key in keys if opens(key, secrets))
+    return Situation(keys, rows[0]["now"], opened, secrets.current_id)
 
 
 def _event(step: Step) -> AuditEvent:
