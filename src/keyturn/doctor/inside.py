@@ -13,7 +13,7 @@ from keyturn.crypto.secrets import MasterSecrets
 from keyturn.db.connection import one_host_each
 from keyturn.db.inspection import Inspection, Missing, inspect
 from keyturn.db.migrate import migrations
-from keyturn.db.queries import load_queries
+from keyturn.db.queries import Query, load_queries
 from keyturn.doctor import clients, postgres, schema, signing_keys, upkeep
 from keyturn.doctor.finding import Check, Finding, skip
 from keyturn.errors import Unavailable
@@ -128,11 +128,11 @@ async def _look_further(
 
     async def ask(
         checks: Iterable[Check],
-        name: str,
+        query: Query,
         judge: Callable[[list[Any]], list[Finding]],
         *args: object,
     ) -> None:
-        await _asked(inside, checks, lambda: _judged(inspection, name, judge, args))
+        await _asked(inside, checks, lambda: _judged(inspection, query, judge, args))
 
     def activity(rows: list[Row]) -> list[Finding]:
         room = postgres.connections(server["connections"], rows[0], settings.postgres)
@@ -140,33 +140,35 @@ async def _look_further(
 
     names = server["synchronous_standby_names"]
     kept = timedelta(days=settings.audit.retention_days or 36_500) + upkeep.SLACK
-    await ask((postgres.CONNECTIONS, upkeep.SERVERS), "activity", activity)
-    await ask((postgres.STANDBY,), "standbys", lambda rows: [postgres.standby(names, rows[0])])
+    await ask((postgres.CONNECTIONS, upkeep.SERVERS), SQL["activity"], activity)
+    await ask((postgres.STANDBY,), SQL["standbys"], lambda rows: [postgres.standby(names, rows[0])])
     await ask(
         (postgres.PRIVILEGES,),
-        "unwritable",
+        SQL["unwritable"],
         lambda rows: [postgres.privileges([row["relname"] for row in rows])],
     )
     await _asked(inside, schema.CHECKS, lambda: _schema(inspection))
     await _asked(inside, signing_keys.CHECKS, lambda: _keys(inspection, settings, inside))
-    await ask(clients.CHECKS, "clients", clients.clients, clients.MOST)
+    await ask(clients.CHECKS, SQL["clients"], clients.clients, clients.MOST)
     await ask(
         (upkeep.PURGE,),
-        "expired",
+        SQL["expired"],
         lambda rows: [upkeep.purge([row["name"] for row in rows])],
         upkeep.SLACK,
     )
-    await ask((upkeep.AUDIT, upkeep.RETENTION), "audit", lambda rows: upkeep.audit(rows[0]), kept)
-    await ask((upkeep.LOGOUTS,), "logouts", lambda rows: [upkeep.logouts(rows[0]["oldest"])])
+    await ask(
+        (upkeep.AUDIT, upkeep.RETENTION), SQL["audit"], lambda rows: upkeep.audit(rows[0]), kept
+    )
+    await ask((upkeep.LOGOUTS,), SQL["logouts"], lambda rows: [upkeep.logouts(rows[0]["oldest"])])
 
 
 async def _judged(
     inspection: Inspection,
-    name: str,
+    query: Query,
     judge: Callable[[list[Any]], list[Finding]],
     args: tuple[object, ...],
 ) -> list[Finding]:
-    return judge(await inspection.fetch(SQL[name], *args))
+    return judge(await inspection.fetch(query, *args))
 
 
 async def _asked(
