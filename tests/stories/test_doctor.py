@@ -1,7 +1,6 @@
 """An operator asks the doctor: a deployment that is well, and one defect after the other."""
 
 import asyncio
-import json
 import os
 import ssl
 import subprocess
@@ -13,12 +12,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
-from typer.testing import CliRunner
 
 from keyturn import clock, paths
-from keyturn.cli.main import app
 from keyturn.db.migrate import migrate
 from support import replicas
+from support.asking_doctor import Diagnosis, ask
 from support.rewriting_front import (
     Change,
     RewritingFront,
@@ -50,24 +48,6 @@ class Deployment:
     environ: dict[str, str]
 
 
-@dataclass
-class Diagnosis:
-    """What the command said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def findings(self) -> list[dict[str, str]]:
-        return json.loads(self.out)["findings"]
-
-    @property
-    def trouble(self) -> dict[str, dict[str, str]]:
-        """The errors and warnings, by id."""
-        return {one["id"]: one for one in self.findings if one["severity"] in {"error", "warning"}}
-
-
 @pytest.fixture(scope="module")
 async def deployment(
     shared_redis_url: str, tmp_path_factory: pytest.TempPathFactory
@@ -93,14 +73,6 @@ def whole(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def port_of(url: str) -> int:
     return urlsplit(url).port or 0
-
-
-async def ask(*words: str, environ: dict[str, str] | None = None) -> Diagnosis:
-    """Run the command in this process, away from the loop that the proxy lives in."""
-    settings = {name: None for name in os.environ if name.startswith("KEYTURN_")} | (environ or {})
-    ran = await asyncio.to_thread(CliRunner().invoke, app, ["doctor", *words], env=settings)
-    assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
-    return Diagnosis(ran.exit_code, ran.stdout, ran.stderr)
 
 
 async def ask_outside(deployment: Deployment) -> dict[str, dict[str, str]]:
@@ -141,7 +113,15 @@ async def test_people_read_groups_and_remedies(deployment):
         in said.out
     )
     assert "\n          never cache /oauth2 and /auth in the proxy" in said.out
-    assert said.out.endswith("1 errors, 1 warnings, 3 not looked at\n")
+    assert said.out.endswith("errors: 1; warnings: 1; not looked at: 3\n")
+
+
+async def test_beside_the_servers_it_expects_the_issuer_of_the_settings(deployment):
+    replica = deployment.replica
+    words = ["--url", replica.url, "--management-url", replica.management_url, "--json"]
+    kept = {name: one for name, one in deployment.environ.items() if "REDIS" not in name}
+    said = await ask(*words, environ=kept)
+    assert (said.code, said.trouble.keys()) == (0, {"redis.configured"})
 
 
 # -- outside: what stands before the server ----------------------------------------------------------
@@ -254,6 +234,7 @@ async def test_every_mistake_of_the_settings_is_told_at_once(deployment):
         **deployment.environ, "KEYTURN_ISUER": "https://x", "KEYTURN_KEYS__LEAD": "1",
         "KEYTURN_POSTGRES__POOL_MAX": "0",
     })  # fmt: skip
+    assert trouble.code == 1
     told = [one["sentence"] for one in trouble.findings if one["id"] == "settings.load"]
     assert "isuer: unknown setting; did you mean issuer?" in told
     assert any(one.startswith("postgres.pool_max") for one in told)

@@ -118,7 +118,7 @@ def _print(report: Report) -> None:
             _print_alike(list(alike))
     errors, warnings = report.count(Severity.ERROR), report.count(Severity.WARNING)
     skipped = report.count(Severity.SKIPPED)
-    print(f"{errors} errors, {warnings} warnings, {skipped} not looked at")
+    print(f"errors: {errors}; warnings: {warnings}; not looked at: {skipped}")
 
 
 def _print_alike(findings: list[Finding]) -> None:

@@ -51,22 +51,25 @@ class Inspection:
 async def inspect(url: str, deadline: float) -> AsyncIterator[Inspection]:
     """Connect to the one server of `url` within `deadline` seconds. Raises `Unavailable`."""
     try:
-        connection = await asyncpg.connect(
-            url,
-            timeout=deadline,
-            statement_cache_size=0,
-            server_settings={"application_name": "keyturn doctor"},
-        )
+        async with asyncio.timeout(deadline):
+            connection = await _connect(url)
     except TROUBLE as error:
         raise Unavailable(type(error).__name__) from error
     try:
-        await connection.set_type_codec(
-            "jsonb",
-            schema="pg_catalog",
-            format="binary",
-            encoder=lambda value: b"\x01" + orjson.dumps(value),
-            decoder=lambda data: orjson.loads(data[1:]),
-        )
         yield Inspection(connection, deadline)
     finally:
         connection.terminate()
+
+
+async def _connect(url: str) -> asyncpg.Connection:
+    connection: asyncpg.Connection = await asyncpg.connect(
+        url, statement_cache_size=0, server_settings={"application_name": "keyturn doctor"}
+    )
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",
+        encoder=lambda value: b"\x01" + orjson.dumps(value),
+        decoder=lambda data: orjson.loads(data[1:]),
+    )
+    return connection

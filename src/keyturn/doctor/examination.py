@@ -96,7 +96,9 @@ async def examine(
         found += documents.against_database(outside.kids, inside.signing, inside.public)
     elif outside.findings:
         found += skip(documents.COMPARED, "it takes the database and the issuer together")
-    return _report(found, reached=inside.reached or outside.reached or management[1])
+    asked = inside.findings or outside.findings or management[0]
+    answered = inside.reached or outside.reached or management[1]
+    return _report(found, reached=answered or not asked)
 
 
 _OF_DATABASE: tuple[Check, ...] = tuple(dict.fromkeys((*postgres.CHECKS, *AFTER_THE_SERVER)))

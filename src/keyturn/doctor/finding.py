@@ -74,7 +74,7 @@ class Report:
 
     findings: Sequence[Finding]
     reached: bool
-    """Whether the database, or the server, answered at all."""
+    """Whether anybody who was asked answered: the database, the issuer, the management port."""
 
     def count(self, severity: Severity) -> int:
         """Return how many findings are of that severity."""
