@@ -164,7 +164,7 @@ def _stored(answer: Answer) -> Finding:
 
 def _age_problem(answer: Answer, max_age: int | None) -> str:
     said = answer.one("cache-control").lower()
-    found = re.search(r"(?<!s-)max-age=(\d+)", said)
+    found = re.search(r"max-age=(\d+)", said)
     if found is None:
         return f"Cache-Control is {said or 'missing'}"
     for directive in ("s-maxage", "stale-while-revalidate", "stale-if-error", "immutable"):

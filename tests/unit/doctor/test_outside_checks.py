@@ -45,6 +45,14 @@ def test_an_old_copy_out_of_a_cache_is_found():
     assert not answers.kept({"the JWKS": held}, None).remedy
 
 
+def test_a_header_that_a_proxy_adds_once_more_is_found():
+    twice = Answer(200, (("x-content-type-options", "nosniff"),) * 2)
+    found = answers.headers("http://localhost", {"the JWKS": twice})
+    assert "nosniff and nosniff" in found.sentence
+    once = answer(x_content_type_options="nosniff")
+    assert not answers.headers("http://localhost", {"the JWKS": once}).remedy
+
+
 @pytest.mark.parametrize(
     ("cookie", "good"),
     [
