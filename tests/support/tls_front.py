@@ -225,7 +225,7 @@ def _certificate(subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.Cer
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + timedelta(days=60))
     )
 
 
