@@ -36,13 +36,14 @@ class Worker:
     def signatures(self) -> tuple[float, float]:
         """Return the sum and the count of the server's own signing histogram (wall clock)."""
         url = f"http://127.0.0.1:{self.management_port}/metrics"
-        values = {}
+        values = {"sum": 0.0, "count": 0.0}
         with urllib.request.urlopen(url, timeout=5) as answer:
             for line in answer.read().decode().splitlines():
-                name, _, value = line.rpartition(" ")
-                if name.startswith("keyturn_signing_duration_seconds_"):
-                    values[name.removeprefix("keyturn_signing_duration_seconds_")] = value
-        return float(values["sum"]), float(values["count"])
+                name, _, labels = line.partition("{")
+                kind = name.removeprefix("keyturn_signing_duration_seconds_")
+                if kind in values and kind != name:
+                    values[kind] += float(labels.rpartition(" ")[2])
+        return values["sum"], values["count"]
 
 
 @contextmanager

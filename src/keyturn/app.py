@@ -21,7 +21,10 @@ from keyturn.clients import clients_file, declarative
 from keyturn.clients.registry import CHANNEL as CLIENTS_CHANNEL
 from keyturn.clock import SystemClock
 from keyturn.db.listen import Listener
+from keyturn.db.migrate import required_version
 from keyturn.hosted import Hosted
+from keyturn.jobs.census import INTERVAL as CENSUS_INTERVAL
+from keyturn.jobs.census import Census
 from keyturn.jobs.copy_revocations import CopyRevocations, WatchRevocations
 from keyturn.jobs.deliver_logouts import MEASURE, DeliverLogouts
 from keyturn.jobs.expire_registrations import ExpireRegistrations
@@ -48,7 +51,7 @@ from keyturn.settings import ServerSettings, Settings
 from keyturn.telemetry import logs
 from keyturn.web import server
 from keyturn.web.cors import Cors
-from keyturn.web.request_log import RequestLog
+from keyturn.web.request_log import EXPECTED, RequestLog
 from keyturn.web.responses import ErrorPage, error_handlers
 from keyturn.web.security_headers import security_headers
 
@@ -69,6 +72,8 @@ def public_app(parts: Parts, writer: logs.LineWriter) -> ASGIApp:
     hosted = Hosted.of(parts)
     answering = _routed(public_routes(parts, hosted), hosted.answers.error)
     routed = Cors(answering, parts.registry)
+    for method, route, statuses in EXPECTED:
+        parts.metrics.requests.expect(method, route, statuses)
     return RequestLog(routed, parts.clock, parts.metrics, writer, parts.address)
 
 
@@ -138,6 +143,7 @@ def _upkeep(parts: Parts, leadership: Leadership) -> Sequence[Job]:
     copier = CopyRevocations(Copier(parts.database, copy, parts.metrics), leadership)
     watch = WatchRevocations(parts.revocation_cache)
     purge = Purge(parts.database, parts.metrics, parts.clock, settings.jobs.purge_batch)
+    census = Census(parts.database, leadership, parts.metrics, required_version())
     step_ups = SettleStepUps(parts.step_ups, leadership)
     after = timedelta(seconds=settings.registration.unused_expires)
     expire = ExpireRegistrations(Expiry(parts.database, parts.audit, after), leadership)
@@ -149,6 +155,7 @@ def _upkeep(parts: Parts, leadership: Leadership) -> Sequence[Job]:
         Every("settle_step_ups", INTERVAL, step_ups.run_once),
         Every("expire_registrations", settings.jobs.purge_interval, expire.run_once),
         Probe(parts.database, cache, parts.vitals, parts.metrics),
+        Every("census", CENSUS_INTERVAL, census.run_once),
     )
 
 

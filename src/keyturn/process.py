@@ -5,7 +5,6 @@ from typing import Self
 
 import structlog
 
-from keyturn import __version__
 from keyturn.cache.client import Cache
 from keyturn.clients.client_keys import ClientKeys
 from keyturn.clients.published_keys import PublishedKeys
@@ -22,6 +21,7 @@ from keyturn.revocation.revocations import Revocations
 from keyturn.sessions.end import Ending
 from keyturn.sessions.refresh_token import RefreshTokenCodec
 from keyturn.settings import Settings
+from keyturn.telemetry import build
 from keyturn.telemetry.audit import Audit, Detail
 from keyturn.telemetry.callers import SERVER, Actor
 from keyturn.telemetry.metrics import Metrics
@@ -67,12 +67,13 @@ class Process:
     ) -> Self:
         """Build every shared part, unconnected; of `actor` and `facts`, `Audit` says more."""
         metrics = Metrics()
-        metrics.build.info({"version": __version__})
+        metrics.build.info(dict(build.facts()))
         audit = Audit(clock, metrics, settings.audit.queue_limit, actor, facts or {})
         database = Database(settings.postgres, metrics)
         # Rotations need not wait for a standby, and may skip the disk: what is lost heals.
         commit = "off" if settings.postgres.async_rotation else "local"
         rotations = Database(settings.postgres, metrics, {"synchronous_commit": commit})
+        _report_pools(metrics, database, rotations)
         cache = Cache(settings.redis, metrics, clock)
         secrets = MasterSecrets(settings.master_values())
         codec = RefreshTokenCodec(secrets)
@@ -122,3 +123,11 @@ class Process:
         await self.cache.close()
         await self.rotations.close()
         await self.database.close()
+
+
+def _report_pools(metrics: Metrics, *pools: Database) -> None:
+    """Let scrapes ask how many connections these have, together; nothing else is asked."""
+    connections = metrics.database_connections
+    connections["used"].set_function(lambda: sum(pool.in_use() for pool in pools))
+    connections["idle"].set_function(lambda: sum(pool.idle() for pool in pools))
+    connections["max"].set(sum(pool.settings.pool_max for pool in pools))

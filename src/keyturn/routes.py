@@ -181,7 +181,7 @@ def session_routes(parts: Parts) -> Sequence[Route]:
     cookies = SessionCookies(
         settings.issuer, settings.session_api.cookie_path, secure=not settings.is_loopback
     )
-    transport = Transport(parts.registry, cookies, rotation, parts.dpop)
+    transport = Transport(parts.registry, cookies, rotation, parts.dpop, parts.metrics)
     bearer = Bearer(parts.presented_tokens, settings.issuer)
     active, authenticator = ActiveSessions(parts.database), parts.authenticator
     refresh = Refresh(bodies, transport, rotation, signing)

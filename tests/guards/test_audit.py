@@ -6,12 +6,12 @@ import re
 import pytest
 
 from keyturn.audit.trail import SHOWN
-from keyturn.telemetry.audit import EventType
+from keyturn.telemetry.event_types import EventType
 from keyturn.telemetry.logs import redact
 from support.tree import ROOT, differences, nodes, parsed, sources, spans, table, text
 
 TYPES = EventType.__args__
-DECLARED = "telemetry/audit.py"
+DECLARED = "telemetry/event_types.py"
 
 
 def words(source):

@@ -628,7 +628,7 @@ async def test_other_methods_are_told_which_there_are(api):
 
 # -- what is counted, told to operators, and left behind ------------------------------------------
 
-ANSWERS = re.compile(r'^keyturn_authorization_answers_total\{result="(\w+)"\} (\d+)', re.MULTILINE)
+ANSWERS = re.compile(r'^keyturn_authorizations_total\{result="(\w+)"\} (\d+)', re.MULTILINE)
 
 
 def counted(api):

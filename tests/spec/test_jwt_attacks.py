@@ -22,6 +22,7 @@ from joserfc.jwk import OctKey, RSAKey
 from keyturn.clock import FixedClock
 from keyturn.crypto import jose
 from keyturn.errors import InvalidToken, Unavailable
+from keyturn.revocation.revocations import Finding
 from keyturn.tokens.verify import AccessTokenVerifier
 from support.keys import private_key, public_key, signing_key
 
@@ -64,9 +65,9 @@ class Ended:
     ids: set[str] = field(default_factory=set)
     asked: list[tuple[str | None, str]] = field(default_factory=list)
 
-    async def is_revoked(self, sid, jti):
+    async def look_up(self, sid, jti):
         self.asked.append((sid, jti))
-        return bool(self.ids & {sid, jti})
+        return Finding(bool(self.ids & {sid, jti}), "database")
 
 
 @pytest.fixture
@@ -509,7 +510,7 @@ async def test_a_forged_token_costs_no_question_about_revocation(verifier, ended
 
 async def test_when_nobody_knows_about_revocations_it_is_503_and_never_accepted(keys, clock):
     class Nobody:
-        async def is_revoked(self, sid, jti):
+        async def look_up(self, sid, jti):
             raise Unavailable("both away")
 
     with pytest.raises(Unavailable):

@@ -435,9 +435,9 @@ async def test_every_push_is_counted_by_what_was_answered(api, rp, browser):
         before = counted(result)
         await push(api, rp, **changes)
         assert counted(result) == before + 1
-    before = api.metric("keyturn_authorization_answers_total", result="invalid_request_uri")
+    before = api.metric("keyturn_authorizations_total", result="invalid_request_uri")
     await visit(browser, rp, "urn:ietf:params:oauth:request_uri:x")
-    after = api.metric("keyturn_authorization_answers_total", result="invalid_request_uri")
+    after = api.metric("keyturn_authorizations_total", result="invalid_request_uri")
     assert after == before + 1
 
 

@@ -42,7 +42,7 @@ class Trail:
 
     def counted(self) -> tuple[float, float]:
         return (
-            self.metrics.audit_events._value.get(),
+            sum(one._value.get() for one in self.metrics.audit_events._children.values()),
             sum(one._value.get() for one in self.metrics.audit_failures._children.values()),
         )
 

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from keyturn.authorizations.codes import SQL as AUTHORIZATIONS
+from keyturn.jobs.census import SQL as CENSUS
 from keyturn.logins.logins import SQL as LOGINS
 from keyturn.logouts.queue import SQL as LOGOUTS
 from keyturn.revocation.record import SQL as REVOCATIONS
@@ -24,6 +25,7 @@ QUERIES = {
         ("logins", LOGINS),
         ("logouts", LOGOUTS),
         ("authorizations", AUTHORIZATIONS),
+        ("census", CENSUS),
     )
     for query in queries.values()
 }
@@ -52,6 +54,8 @@ insert into device_authorizations (device_code_hash, user_code_hash, client_id, 
                                    poll_interval, expires_at, decision, decided_at, user_id, auth_time, amr)
 select value_hash, value_hash, 'web', '{}', '{}', '5 s', expires_at, 'approved', now(), user_id, now(), '{}'
   from logins;
+insert into replays select value_hash, expires_at from logins;
+insert into creations select value_hash, value_hash, 1, value_hash, '', expires_at from logins;
 insert into step_ups select id, now() from sessions;
 insert into consents (user_id, client_id, scopes) select id, 'web', '{}' from users;
 insert into clients (id, name, kind, auth_method, grant_types, scopes, audiences)
@@ -59,7 +63,7 @@ select 'client-' || n, '', 'public', 'none', '{}', '{}', '{}' from generate_seri
 insert into logout_deliveries (session_id, client_id, user_id)
 select id, 'client-' || substr(id::text, 5, 2), user_id from sessions;
 analyze sessions, revocations, users, logins, authorization_requests, authorization_codes, consents,
-        clients, logout_deliveries, step_ups, device_authorizations
+        clients, logout_deliveries, step_ups, device_authorizations, replays, creations
 """
 
 

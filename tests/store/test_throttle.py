@@ -65,6 +65,11 @@ class Place:
                 await self.server.hset(key, "free", int(free) - milliseconds)
             await self.server.pexpire(key, max(0, await self.server.pttl(key) - milliseconds))
 
+    def lockouts(self) -> list[float | None]:
+        """How often the limit of an account began to hold, and that of an address."""
+        value = self.throttle.metrics.registry.get_sample_value
+        return [value("keyturn_lockouts_total", {"scope": one}) for one in ("account", "address")]
+
     def refusals(self, rule: str) -> float | None:
         registry = self.throttle.metrics.registry
         return registry.get_sample_value("keyturn_throttled_total", {"rule": rule})
@@ -121,6 +126,16 @@ async def test_a_success_clears_the_accounts_failures(place):
     assert await place.attempts(3) == ["wrong"] * 3
     assert await place.attempt(end="right") == "right"
     assert await place.attempts(5) == ["wrong"] * 5
+
+
+async def test_the_moment_a_limit_begins_to_hold_is_counted_once(place):
+    assert await place.attempt() == "wrong"
+    assert await place.attempts(5, ADA, HERE, "right") == ["right"] * 5
+    assert place.lockouts() == [0, 0]
+    assert await place.attempts(7, ADA, HERE) == ["wrong"] * 5 + ["wait 1"] * 2
+    assert place.lockouts() == [1, 0]
+    assert await place.attempts(5, BOB, HERE) == ["wrong"] * 2 + [f"wait {LIMITS.window}"] * 3
+    assert place.lockouts() == [1, 1]
 
 
 async def test_a_success_does_not_clear_the_address(place):

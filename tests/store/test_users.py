@@ -147,8 +147,9 @@ async def test_the_right_password_signs_in_and_every_other_sign_in_is_refused_al
         seen.add((refusal.value.code, refusal.value.status, refusal.value.sentence))
     assert len(seen) == 1
     value = rooms.metrics.registry.get_sample_value
-    assert value("keyturn_authentications_total", {"result": "ok"}) == 1
-    assert value("keyturn_authentications_total", {"result": "bad_credentials"}) == 10
+    checks = "keyturn_authentications_total"
+    assert value(checks, {"method": "password", "result": "ok"}) == 1
+    assert value(checks, {"method": "password", "result": "bad_credentials"}) == 10
     kinds = [kind for kind, _ in audited(rooms)]
     assert (kinds.count("sign_in"), kinds.count("sign_in_failed")) == (1, 10)
 
@@ -179,7 +180,9 @@ async def test_cr_5_a_hundred_wrong_passwords_at_once_are_not_all_checked(databa
         assert kinds.count(InvalidCredentials) <= 5
         assert kinds.count(Throttled) >= 94
         value = rooms.metrics.registry.get_sample_value
-        assert value("keyturn_password_hash_duration_seconds_count") - 1 <= 5
+        hashes = "keyturn_password_hash_duration_seconds_count"
+        assert value(hashes, {"algorithm": "argon2"}) - 1 <= 5
+        assert value("keyturn_lockouts_total", {"scope": "account"}) == 1
 
 
 async def test_throttled_answers_are_the_same_for_known_and_unknown_addresses(

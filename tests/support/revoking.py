@@ -71,12 +71,12 @@ class Process:
 
     async def accepts(self, sid: str) -> bool:
         """Whether a token of that session would be accepted."""
-        return not await self.revocations.is_revoked(sid, "some-token")
+        return not (await self.revocations.look_up(sid, "some-token")).revoked
 
     async def asks_postgresql(self, sid: str = "nobody") -> bool:
         """Whether a check needs a statement; it never needs two."""
         before = self.database.borrowed
-        await self.revocations.is_revoked(sid, "some-token")
+        await self.revocations.look_up(sid, "some-token")
         assert self.database.borrowed - before in {0, 1}
         return self.database.borrowed > before
 

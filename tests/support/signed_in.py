@@ -110,7 +110,9 @@ class SignedIn:
         reason: str | None = await self.sql.fetchval(
             "select revoke_reason from sessions where id = $1", session_id
         )
-        assert (reason is not None) == await self.parts.revocations.is_revoked(str(session_id), "")
+        assert (reason is not None) == (
+            await self.parts.revocations.look_up(str(session_id), "")
+        ).revoked
         return reason
 
     def audited(self, *types: str) -> list[str]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from keyturn.admin.shapes import Answer, ClientId, Id, Moment, Network, Page, Paged, Text, listed
-from keyturn.telemetry.audit import EventType
+from keyturn.telemetry.event_types import EventType
 
 LONGEST_WAIT: Final = 30
 BEGINNING: Final = "0"

@@ -110,7 +110,8 @@ class Users:
     async def end_sessions(self, call: Call, _: Nothing) -> Done:
         """End everything that somebody is signed in with."""
         user = await self.accounts.get(call.uuid("user_id"))
-        return Done(EndedAnswer(ended=await self.accounts.logout_everywhere(user.id)))
+        ended = await self.accounts.logout_everywhere(user.id, source="admin")
+        return Done(EndedAnswer(ended=ended))
 
 
 def _shown(user: User, *, again: bool = False) -> Done:

@@ -15,7 +15,8 @@ from keyturn.db.pool import Database
 from keyturn.db.queries import load_queries
 from keyturn.device_errors import UserCodeUnknown
 from keyturn.logins.model import Login
-from keyturn.telemetry.audit import Audit, AuditEvent, EventType
+from keyturn.telemetry.audit import Audit, AuditEvent
+from keyturn.telemetry.event_types import EventType
 
 SQL = load_queries(__package__, "authorizations.sql")
 

@@ -22,6 +22,7 @@ from keyturn.cache.breaker import Breaker
 from keyturn.clock import Clock
 from keyturn.errors import CacheUnavailable
 from keyturn.settings_redis import RedisSettings
+from keyturn.telemetry.instruments import OTHER
 from keyturn.telemetry.metrics import Metrics
 
 Argument: TypeAlias = str | bytes | int | float
@@ -68,17 +69,28 @@ class Cache:
 
     async def execute(self, *command: Argument) -> Any:
         """Send one command and return its reply as RESP2 gives it: bytes, int, list or None."""
-        async with self._deadline():
-            return await self._ask(command)
+        operation = str(command[0]).lower()
+        async with self._deadline(operation):
+            return await self._timed(operation, command)
 
-    async def eval(self, script: str, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
-        """Run a Lua script, by its digest when the server knows it; KEYS and ARGV as given."""
+    async def eval(
+        self,
+        script: str,
+        keys: Sequence[str],
+        args: Sequence[Argument] = (),
+        *,
+        operation: str = OTHER,
+    ) -> Any:
+        """Run a Lua script, by its digest when the server knows it; KEYS and ARGV as given.
+
+        `operation` is what the metrics name it.
+        """
         rest = (len(keys), *keys, *args)
-        async with self._deadline():
+        async with self._deadline(operation):
             try:
-                return await self._ask(("EVALSHA", _digest(script), *rest))
+                return await self._timed(operation, ("EVALSHA", _digest(script), *rest))
             except NoScriptError:
-                return await self._ask(("EVAL", script, *rest))
+                return await self._timed(operation, ("EVAL", script, *rest))
 
     async def zmscore(self, key: str, *members: str) -> tuple[float | None, ...]:
         """Return the scores of `members`, None for those that are not in the set."""
@@ -88,7 +100,7 @@ class Cache:
         except (TypeError, ValueError):
             scores = ()
         if len(scores) != len(members):
-            self.metrics.redis_errors("reply")
+            self.metrics.redis_errors("zmscore", "reply")
             raise CacheUnavailable("ZMSCORE: not a list of scores")
         return scores
 
@@ -98,12 +110,12 @@ class Cache:
         await self._hang_up(*self._idle)
 
     @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
+    async def _deadline(self, operation: str) -> AsyncIterator[None]:
         """Refuse while open; end the block in time; say what went wrong in one word, no secret."""
         if self._lines is None:
             raise CacheUnavailable("no Redis is configured")
         if not self.breaker.admits():
-            self.metrics.redis_errors("open")
+            self.metrics.redis_errors(operation, "open")
             raise CacheUnavailable("breaker: open")
         try:
             async with asyncio.timeout(self.settings.timeout):
@@ -111,14 +123,20 @@ class Cache:
         except ResponseError as error:
             # The server is up and refuses this one command: wrong type, read-only, out of memory.
             self.breaker.succeeded()
-            self.metrics.redis_errors("reply")
+            self.metrics.redis_errors(operation, "reply")
             raise CacheUnavailable(f"reply: {type(error).__name__}") from None
         except TROUBLE as error:
             self.breaker.failed()
             kind = "timeout" if isinstance(error, TimeoutError) else "connection"
-            self.metrics.redis_errors(kind)
+            self.metrics.redis_errors(operation, kind)
             raise CacheUnavailable(f"{kind}: {type(error).__name__}") from None
         self.breaker.succeeded()
+
+    async def _timed(self, operation: str, command: Sequence[Argument]) -> Any:
+        began = self.clock.monotonic()
+        reply = await self._ask(command)
+        self.metrics.redis_operations[operation].observe(self.clock.monotonic() - began)
+        return reply
 
     async def _ask(self, command: Sequence[Argument]) -> Any:
         async with self._turn:

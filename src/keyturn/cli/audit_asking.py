@@ -18,7 +18,8 @@ from keyturn.cli.where import Where
 from keyturn.db.pool import Database
 from keyturn.errors import InvalidRequest
 from keyturn.jobs.write_audit import write_now
-from keyturn.telemetry.audit import AuditEvent, EventType
+from keyturn.telemetry.audit import AuditEvent
+from keyturn.telemetry.event_types import EventType
 
 PATIENCE = 300.0
 """Seconds one statement may take: a rare event among many millions is looked for, at leisure."""

@@ -19,7 +19,8 @@ from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import Query
 from keyturn.errors import InvalidClientMetadata, NotFound, Problem
 from keyturn.request_errors import PreconditionFailed
-from keyturn.telemetry.audit import Audit, AuditEvent, EventType
+from keyturn.telemetry.audit import Audit, AuditEvent
+from keyturn.telemetry.event_types import EventType
 from keyturn.versions import Versions
 
 SECRETLESS = "a public client holds none, nor does one with private_key_jwt"

@@ -10,7 +10,8 @@ from keyturn.clients.plan import ClientChange, Plan, plan
 from keyturn.clients.statements import SQL
 from keyturn.db.pool import Database, Statements
 from keyturn.errors import Unavailable
-from keyturn.telemetry.audit import Audit, AuditEvent, EventType
+from keyturn.telemetry.audit import Audit, AuditEvent
+from keyturn.telemetry.event_types import EventType
 
 LONGEST_WRITE = timedelta(seconds=30)
 """Registries look this far back (and as far again) for changes that committed late."""

@@ -70,27 +70,36 @@ class Line:
 
     async def fetch_row(self, query: Query, *args: Any) -> Row | None:
         """Return the first row, or None: one round trip."""
+        began = _now()
         try:
             statement = await self._statement(query)
             return await statement.fetchrow(*args, timeout=self.deadline)
         except BaseException as error:
             raise self._judge(error, query) from error
+        finally:
+            self.metrics.database_operations[query.operation].observe(_now() - began)
 
     async def fetch(self, query: Query, *args: Any) -> list[Row]:
         """Return all rows."""
+        began = _now()
         try:
             statement = await self._statement(query)
             return await statement.fetch(*args, timeout=self.deadline)
         except BaseException as error:
             raise self._judge(error, query) from error
+        finally:
+            self.metrics.database_operations[query.operation].observe(_now() - began)
 
     async def execute(self, query: Query, *args: Any) -> int:
         """Return the number of rows the statement touched."""
+        began = _now()
         try:
             statement = await self._statement(query)
             await statement.fetch(*args, timeout=self.deadline)
         except BaseException as error:
             raise self._judge(error, query) from error
+        finally:
+            self.metrics.database_operations[query.operation].observe(_now() - began)
         return int((statement.get_statusmsg() or "0").rpartition(" ")[2])
 
     def _judge(self, error: BaseException, query: Query) -> BaseException:
@@ -166,11 +175,25 @@ class Database:
 
     async def acquire(self) -> Line:
         """Borrow a line: a free one, else a new one, else wait `pool_wait` seconds."""
+        line = self._take_free()
+        if line is not None:
+            self.metrics.database_wait.observe(0.0)
+            return line
+        began = _now()
+        try:
+            return await self._open_or_wait()
+        finally:
+            self.metrics.database_wait.observe(_now() - began)
+
+    def _take_free(self) -> Line | None:
         while self._free:
             line = self._free.pop()
             if not line.connection.is_closed():
                 return line
             self._opened -= 1
+        return None
+
+    async def _open_or_wait(self) -> Line:
         if self._opened < self.settings.pool_max:
             return await self._open()
         return await self._wait()
@@ -203,7 +226,7 @@ class Database:
         except TimeoutError as error:
             self.metrics.database_errors("pool")
             raise Unavailable("pool: no connection became free in time") from error
-        return await self.acquire() if line is None else line
+        return line or self._take_free() or await self._open_or_wait()
 
     def _hand_back(self, line: Line | None) -> None:
         if line is None:
@@ -247,6 +270,7 @@ class Database:
 
 
 async def _run(line: Line, command: str) -> None:
+    began = _now()
     try:
         await line.connection.execute(command, timeout=line.deadline)
     except BaseException as error:
@@ -254,3 +278,9 @@ async def _run(line: Line, command: str) -> None:
         if isinstance(error, TROUBLE):
             raise Unavailable(f"{command}: {type(error).__name__}") from error
         raise
+    finally:
+        line.metrics.database_operations[command].observe(_now() - began)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -21,6 +21,8 @@ class Query:
     name: str
     purpose: str
     sql: str
+    operation: str = ""
+    """What the metrics know it by: its file and its name."""
 
 
 def load_queries(package: str, filename: str) -> Mapping[str, Query]:
@@ -32,9 +34,10 @@ def load_queries(package: str, filename: str) -> Mapping[str, Query]:
     heads = list(_HEAD.finditer(text))
     if not heads or text[: heads[0].start()].strip():
         raise ValueError(f"{package}/{filename}: every query starts with its name and purpose")
+    noun = filename.removesuffix(".sql")
     ends = [head.start() for head in heads[1:]] + [len(text)]
     queries = [
-        Query(head[1], head[2], text[head.end() : end].strip().rstrip(";"))
+        Query(head[1], head[2], text[head.end() : end].strip().rstrip(";"), f"{noun}.{head[1]}")
         for head, end in zip(heads, ends, strict=True)
     ]
     named = {query.name: query for query in queries}

@@ -5,6 +5,7 @@
 `copy_revocations`    the leader keeps the revocations in Redis complete; everybody watches
 `deliver_logouts`     every process tells clients of sessions that ended, as far as they answer
 `purge`               the leader deletes what has expired, in small batches
+`census`              each minute: live sessions, expired rows, the schema
 `forget_audit`        the leader drops months of the audit trail
 `expire_registrations`  the leader closes clients that registered themselves and were never used
 `settle_step_ups`     older sessions end that a fresh proof has replaced

@@ -22,7 +22,8 @@ from keyturn.logouts.receivers import Receivers
 from keyturn.outgoing.client import Message, Outgoing
 from keyturn.outgoing.trouble import OutgoingFailed
 from keyturn.settings import JobsSettings
-from keyturn.telemetry.audit import Audit, AuditEvent, Detail, EventType
+from keyturn.telemetry.audit import Audit, AuditEvent, Detail
+from keyturn.telemetry.event_types import EventType
 from keyturn.telemetry.metrics import Metrics
 from keyturn.tokens.logout_token import LogoutTokens
 

@@ -39,8 +39,6 @@ class Probe:
         self.vitals.note_dependency("postgres", await self._ask_database())
         if self.cache is not None and self.cache.is_configured:
             self.vitals.note_dependency("redis", await self._ask_cache(self.cache))
-        self.metrics.database_connections.labels("used").set(self.database.in_use())
-        self.metrics.database_connections.labels("idle").set(self.database.idle())
 
     async def _watch_loop(self) -> None:
         while True:

@@ -138,7 +138,8 @@ class WriteAudit:
             [dict(event.detail) for event in events],
             [str(event.actor) for event in events],
         )
-        self.metrics.audit_events.inc(len(batch))
+        for event in events:
+            self.metrics.audit_events(event.type)
 
     async def _make_partitions(self) -> None:
         """Make the next months, when it is time to; a failure is told and costs no event."""

@@ -119,6 +119,18 @@ class Situation:
         return next((key for key in self.keys if key.state is state), None)
 
 
+def leaves_at(key: StoredKey, situation: Situation, policy: Policy) -> datetime:
+    """Return when a key is due to leave its state; in the past: something keeps it there."""
+    if key.state is State.RETIRED:
+        return key.since + policy.retirement
+    signing, following = situation.signing, situation.upcoming
+    # One moment for both: the next key takes over from the one that signs.
+    gates = [signing.since + policy.period] if signing else []
+    if following:
+        gates.append(following.since + policy.lead)
+    return max(gates)
+
+
 def due(situation: Situation, policy: Policy) -> tuple[Step, ...]:
     """Return what time asks for: nothing, most of the time.
 

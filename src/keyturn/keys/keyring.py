@@ -17,7 +17,7 @@ from keyturn.clock import Clock
 from keyturn.crypto import opaque
 from keyturn.crypto.jose import PublicKey, SigningKey
 from keyturn.errors import Unavailable
-from keyturn.keys.decision import Policy, Situation
+from keyturn.keys.decision import Policy, Situation, leaves_at
 from keyturn.keys.model import State
 from keyturn.keys.rotation import KeyRotation
 from keyturn.keys.sealing import unseal
@@ -131,8 +131,16 @@ class Keyring:
                     "signing_key_sealed", kid=key.kid, state=key.state, secret_id=key.secret_id
                 )
         for state in State:
-            count = sum(key.state is state for key in situation.keys)
-            self.metrics.signing_keys.labels(state).set(count)
+            ends = [
+                leaves_at(key, situation, self._policy).timestamp()
+                for key in situation.keys
+                if key.state is state
+            ]
+            self.metrics.signing_keys.labels(state).set(len(ends))
+            if ends:
+                self.metrics.signing_key_not_after.labels(state).set(min(ends))
+            else:
+                self.metrics.signing_key_not_after.remove(state)
         self.metrics.signing_keys_unopened.set(len(snapshot.unopened))
         self.metrics.keyring_loaded.set(self.clock.now().timestamp())
 

@@ -65,11 +65,11 @@ class Introspection:
         if token is None:
             raise InvalidRequest("token: missing")
         try:
-            answer = await self._describe(caller, token)
+            answer, source = await self._describe(caller, token)
         except Unavailable:
-            self.metrics.introspections("error")
+            self.metrics.introspections("error", "none")
             raise
-        self.metrics.introspections("active" if answer["active"] else "inactive")
+        self.metrics.introspections("active" if answer["active"] else "inactive", source)
         return json_bytes(answer)
 
     def _tell(self, caller: Client, reason: str) -> None:
@@ -80,17 +80,18 @@ class Introspection:
         )
         self.audit.record_seldom(event, caller.id, reason)
 
-    async def _describe(self, caller: Client, token: str) -> dict[str, Any]:
+    async def _describe(self, caller: Client, token: str) -> tuple[dict[str, Any], str]:
+        """Return the answer, and what was asked whether the token was revoked."""
         try:
-            verified = await self.verifier.verify(token, *caller.introspects)
+            verified = self.verifier.read(token, *caller.introspects)
         except InvalidToken as refusal:
             if refusal.detail == NOT_FOR_CALLER:
                 self._tell(caller, "token")
-            return INACTIVE
+            return INACTIVE, "none"
+        finding = await self.verifier.look_up(verified)
         client = await self.registry.find(verified.client_id)
-        if client is None or not client.is_active:
-            return INACTIVE
-        return _active(verified)
+        live = not finding.revoked and client is not None and client.is_active
+        return _active(verified) if live else INACTIVE, finding.source
 
 
 def _active(token: VerifiedToken) -> dict[str, Any]:

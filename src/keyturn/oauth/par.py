@@ -54,9 +54,9 @@ class PushedAuthorization:
             raise  # nobody is there to be answered
         except Exception as failure:
             refusal = failure if isinstance(failure, Refusal) else Refusal
-            self.metrics.push(refusal.code)
+            self.metrics.pushes(refusal.code)
             raise
-        self.metrics.push("ok")
+        self.metrics.pushes("ok")
         return response
 
     async def _push(self, request: Request) -> Response:

@@ -49,16 +49,25 @@ class Token:
             client = await self.authentication.authenticate(request, form)
             grant = self._grant(name, client)
             jkt = await self.dpop.demanded(request, client)
-            response = _respond(await grant.answer(TokenRequest(client, form, jkt)))
+            answer = await grant.answer(TokenRequest(client, form, jkt))
+            response = _respond(answer)
         except ClientDisconnect:
             raise  # nobody is there to be answered
         except Exception as failure:
             refusal = failure if isinstance(failure, Refusal) else Refusal
-            self.metrics.token_request(name, refusal.code)
+            self.metrics.token_requests(name, refusal.code)
             raise
-        self.metrics.token_request(name, "ok")
+        self.metrics.token_requests(name, "ok")
+        self._count(name, answer)
         await self.first_use.note(client)
         return response
+
+    def _count(self, grant: str, answer: TokenAnswer) -> None:
+        self.metrics.tokens_issued("access", grant)
+        if answer.refresh_token is not None:
+            self.metrics.tokens_issued("refresh", grant)
+        if answer.id_token is not None:
+            self.metrics.tokens_issued("id", grant)
 
     def _grant(self, name: str, client: Client) -> Grant:
         if not name:

@@ -100,7 +100,10 @@ class LoginPage:
 
     async def _sign_in(self, request: Request, form: Form) -> StartedLogin:
         address = self.address.of(request)
-        person = await self.authenticator.authenticate(form["email"], form["password"], address)
+        again = await self.transactions.login(request) is not None
+        person = await self.authenticator.authenticate(
+            form["email"], form["password"], address, again=again
+        )
         current = await self.transactions.login(request)
         remembered = "remember" in form
         if current is not None and _continues(current, person, remembered=remembered):

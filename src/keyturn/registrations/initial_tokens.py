@@ -18,7 +18,8 @@ from keyturn.errors import NotFound, Problem
 from keyturn.registrations.model import InitialToken, IssuedToken
 from keyturn.request_errors import InvalidMembers
 from keyturn.settings_registration import RegistrationSettings
-from keyturn.telemetry.audit import Audit, AuditEvent, EventType
+from keyturn.telemetry.audit import Audit, AuditEvent
+from keyturn.telemetry.event_types import EventType
 
 SQL = load_queries(__package__, "registrations.sql")
 

@@ -23,7 +23,8 @@ from keyturn.registrations.model import InitialToken, Issued, Managed
 from keyturn.registrations.quota import Standing, objection
 from keyturn.sessions.end import Ending
 from keyturn.settings_registration import RegistrationSettings
-from keyturn.telemetry.audit import Audit, AuditEvent, Detail, EventType
+from keyturn.telemetry.audit import Audit, AuditEvent, Detail
+from keyturn.telemetry.event_types import EventType
 from keyturn.users.throttle import site_of
 
 SQL = load_queries(__package__, "registrations.sql")

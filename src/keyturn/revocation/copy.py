@@ -69,7 +69,7 @@ class Copy:
 
     async def read(self) -> Mark:
         """Return how far the set says it goes."""
-        text, read_at = await self.cache.eval(READ, [self.key])
+        text, read_at = await self.cache.eval(READ, [self.key], operation="copy")
         return Mark(text, read_at)
 
     async def add(
@@ -79,7 +79,8 @@ class Copy:
 
         Return the set's next mark, and the rows that were not there; None when overtaken.
         """
-        reply = await self.cache.eval(ADD, [self.key], [mark.text, settled, *_pairs(rows)])
+        args: list[Argument] = [mark.text, settled, *_pairs(rows)]
+        reply = await self.cache.eval(ADD, [self.key], args, operation="copy")
         if reply is None:
             return None
         text, added = reply
@@ -92,7 +93,7 @@ class Copy:
     async def stage(self, staged: Staged, rows: Sequence[Revoked]) -> None:
         """Add rows to a set nobody reads yet."""
         arguments: list[Argument] = [STAGING_MILLISECONDS, *_pairs(rows)]
-        staged.size += await self.cache.eval(STAGE, [staged.key], arguments)
+        staged.size += await self.cache.eval(STAGE, [staged.key], arguments, operation="copy")
 
     async def replace(self, mark: Mark, horizon: Horizon, staged: Staged) -> Outcome:
         """Put a staged set, which has everything as of `horizon`, in the place of the marked one.
@@ -107,7 +108,7 @@ class Copy:
         return [mark.text, mark.read_at, age, horizon.now, horizon.settled]
 
     async def _ask(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> Outcome:
-        return Outcome((await self.cache.eval(script, keys, args)).decode())
+        return Outcome((await self.cache.eval(script, keys, args, operation="copy")).decode())
 
 
 def _time(text: bytes) -> float | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from keyturn.clock import Clock
 from keyturn.db.pool import Database
@@ -10,6 +11,16 @@ from keyturn.revocation import record
 from keyturn.revocation.cache import RevocationCache, Verdict
 from keyturn.revocation.record import LIFETIME, SQL, Kind
 from keyturn.telemetry.metrics import Metrics
+
+Source = Literal["cache", "database"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Whether something ended early, and what that rests on."""
+
+    revoked: bool
+    source: Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +32,26 @@ class Revocations:
     metrics: Metrics
     clock: Clock
 
-    async def is_revoked(self, sid: str | None, jti: str) -> bool:
-        """Return whether the session `sid` or the token `jti` ended early.
+    async def look_up(self, sid: str | None, jti: str) -> Finding:
+        """Return whether the session `sid` or the token `jti` ended early, and who says so.
 
         No SQL while the copy is trusted, else one statement. Raises `Unavailable` when neither
         can be asked: a caller must then answer 503, neither yes nor no.
         """
-        match await self._look_up(sid, jti):
+        match await self._ask_cache(sid, jti):
             case Verdict.REVOKED:
-                return True
+                return Finding(revoked=True, source="cache")
             case Verdict.NOT_REVOKED:
-                return False
+                return Finding(revoked=False, source="cache")
             case Verdict.UNTRUSTED:
                 row = await self.database.fetch_row(SQL["look_up"], sid, jti)
-                return row is not None and bool(row["revoked"])
+                return Finding(row is not None and bool(row["revoked"]), "database")
 
     async def revoke_token(self, jti: str) -> None:
         """End one access token: durable when this returns. Raises `Unavailable`."""
         async with self.database.transaction() as tx:
             await record.write(tx, "jti", [jti])
+        self.metrics.revocations("token", "api")
         await self.announce("jti", [jti])
 
     async def announce(self, kind: Kind, ids: Sequence[str]) -> None:
@@ -56,7 +68,7 @@ class Revocations:
             return
         self.metrics.revocation_propagation.observe(self.clock.monotonic() - began)
 
-    async def _look_up(self, sid: str | None, jti: str) -> Verdict:
+    async def _ask_cache(self, sid: str | None, jti: str) -> Verdict:
         try:
             verdict = await self.cache.look_up(sid, jti)
         except CacheUnavailable:

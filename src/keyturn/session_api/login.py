@@ -122,6 +122,7 @@ class Login:
         access = self.access_tokens.for_session(
             session, asked.client, session.scopes, session.audiences
         )
+        self.transport.count("access", "refresh")
         answer = LoginAnswer(
             access_token=access.value,
             token_type=access.token_type,

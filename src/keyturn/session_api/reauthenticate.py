@@ -44,6 +44,7 @@ class Reauthenticate:
         access = self.access_tokens.for_session(
             session, client, scopes, audiences, credential.dpop_jkt
         )
+        self.transport.count("access")
         return json_answer(
             AccessAnswer(
                 access_token=access.value,

@@ -42,6 +42,7 @@ class Refresh:
         access = self.access_tokens.for_session(
             session, client, refreshed.scopes, refreshed.audiences, credential.dpop_jkt
         )
+        self.transport.count("access", "refresh")
         response = json_answer(
             RefreshAnswer(
                 access_token=access.value,

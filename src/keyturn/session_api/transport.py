@@ -7,6 +7,7 @@ where scripts could read it.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,6 +23,8 @@ from keyturn.errors import (
 from keyturn.sessions.model import Session
 from keyturn.sessions.rotation import Rotation
 from keyturn.telemetry.callers import Actor, acts
+from keyturn.telemetry.labels import SESSION_API
+from keyturn.telemetry.metrics import Metrics
 from keyturn.web import origin
 from keyturn.web.cookies import SessionCookies
 from keyturn.web.dpop import Dpop
@@ -47,6 +50,12 @@ class Transport:
     cookies: SessionCookies
     rotation: Rotation
     dpop: Dpop
+    metrics: Metrics
+
+    def count(self, *kinds: Literal["access", "refresh"]) -> None:
+        """Count tokens that are being answered."""
+        for kind in kinds:
+            self.metrics.tokens_issued(kind, SESSION_API)
 
     async def client(self, request: Request) -> Client:
         """Return the client of this request; a request with a foreign `Origin` is refused.

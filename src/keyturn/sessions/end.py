@@ -7,9 +7,10 @@ old token means it.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal
 from uuid import UUID
 
@@ -41,6 +42,25 @@ PAUSES = (0.1, 0.5, 2.0)
 each other."""
 
 
+SOURCES: Mapping[str, str] = MappingProxyType(
+    {
+        "reuse": "system",
+        "code_reuse": "system",
+        "replaced": "system",
+        "overflow": "system",
+        "step_up": "system",
+        "logout": "user",
+        "logout_all": "user",
+        "password_change": "user",
+        "browser_logout": "user",
+        "consent_withdrawn": "user",
+        "admin": "admin",
+        "client_deleted": "api",
+    }
+)
+"""At whose wish a session ends for which reason, unless the caller knows better."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """A session that has just ended."""
@@ -69,7 +89,7 @@ class Ending:
         up, be it one they found, does good. Raises `Unavailable`.
         """
         found = await self._named_by(client, text)
-        return None if found is None else await self._end_genuine(*found, reason)
+        return None if found is None else await self._end_genuine(*found, reason, "api")
 
     async def by_credential(self, client: Client, text: str, dpop_jkt: str | None) -> None:
         """Log out: the same, but a session bound to a key is ended by a proof of that key alone.
@@ -82,7 +102,7 @@ class Ending:
         stored, _ = found
         if not _is_over(stored) and stored.session.dpop_jkt not in {None, dpop_jkt}:
             raise InvalidDpopProof("session: bound to another key")
-        await self._end_genuine(*found, "logout")
+        await self._end_genuine(*found, "logout", "user")
 
     async def _named_by(
         self, client: Client, text: str
@@ -97,7 +117,7 @@ class Ending:
         return None if row is None else (StoredSession.from_row(row), token)
 
     async def _end_genuine(
-        self, stored: StoredSession, token: RefreshToken, reason: str
+        self, stored: StoredSession, token: RefreshToken, reason: str, source: str
     ) -> Session | None:
         if _is_over(stored):
             # Following an old token through its generations costs a core 50 ms: not for what is
@@ -106,7 +126,7 @@ class Ending:
         if not is_genuine(stored, token, self.codec):
             return None
         acts_unless_known(Actor.user(stored.session.user_id))
-        await self._end(SQL["end_one"], stored.session.id, reason, reason=reason)
+        await self._end(SQL["end_one"], stored.session.id, reason, reason=reason, source=source)
         return stored.session
 
     async def one_of_user(self, session_id: UUID, user_id: UUID, reason: str = "logout") -> bool:
@@ -120,7 +140,8 @@ class Ending:
 
     async def all_of_user(self, user_id: UUID, reason: str = "admin") -> int:
         """End every session of a user (`keyturn sessions revoke --user`)."""
-        return len(await self._end(SQL["end_all_of_user"], user_id, reason, None, reason=reason))
+        query = SQL["end_all_of_user"]
+        return len(await self._end(query, user_id, reason, None, reason=reason, everything=True))
 
     async def all_of_client(self, client_id: str, reason: str = "admin") -> int:
         """End every session at one client, in parts; return how many."""
@@ -130,9 +151,15 @@ class Ending:
         """End every session that started before `moment`: after a restore or a failover."""
         return await self._sweep(SQL["end_some_before"], moment, reason)
 
-    async def tell(self, ended: Sequence[Ended], reason: str) -> None:
-        """After the commit: count, audit and announce what ended."""
-        self.metrics.sessions_revoked(reason, len(ended))
+    async def tell(
+        self, ended: Sequence[Ended], reason: str, *, everything: bool = False, source: str = ""
+    ) -> None:
+        """After the commit: count, audit and announce what ended.
+
+        `everything` a person had is one revocation. `source` says at whose wish, where the reason
+        does not.
+        """
+        self._count(reason, len(ended), source or SOURCES[reason], everything=everything)
         for one in ended:
             self.audit.record(
                 AuditEvent(
@@ -145,11 +172,20 @@ class Ending:
             )
         await self.revocations.announce("sid", [str(one.id) for one in ended])
 
-    async def _end(self, query: Query, *args: Any, reason: str) -> list[Ended]:
+    async def _end(
+        self, query: Query, *args: Any, reason: str, everything: bool = False, source: str = ""
+    ) -> list[Ended]:
         async with self.database.transaction() as tx:
             ended = await end_sessions(tx, query, *args)
-        await self.tell(ended, reason)
+        await self.tell(ended, reason, everything=everything, source=source)
         return ended
+
+    def _count(self, reason: str, ended: int, source: str, *, everything: bool = False) -> None:
+        self.metrics.sessions_revoked(reason, ended)
+        if everything:
+            self.metrics.revocations("user", source)
+        else:
+            self.metrics.revocations("session", source, ended)
 
     async def _sweep(self, query: Query, criterion: Any, reason: str) -> int:
         """Walk the whole table in the order of its key: no statement is long, none is repeated.
@@ -161,7 +197,7 @@ class Ending:
             while last is not None:
                 ended, last = await self._end_part(query, last, criterion, reason)
                 total += len(ended)
-                self.metrics.sessions_revoked(reason, len(ended))
+                self._count(reason, len(ended), SOURCES[reason])
                 await self.revocations.announce("sid", ended)
         finally:
             detail: Detail = {"reason": reason, "criterion": str(criterion), "ended": total}

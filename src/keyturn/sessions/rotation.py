@@ -235,6 +235,7 @@ class Rotation:
             await record.write(tx, "sid", [str(session.id)])
             await queue.write(tx, [str(session.id)])
         self.metrics.sessions_revoked("reuse")
+        self.metrics.revocations("session", "system")
         self.audit.record(
             AuditEvent(
                 type="refresh_reuse",

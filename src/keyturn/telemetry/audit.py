@@ -19,6 +19,7 @@ import structlog
 from keyturn.clock import Clock
 from keyturn.crypto import opaque
 from keyturn.telemetry.callers import SERVER, Actor, current_caller
+from keyturn.telemetry.event_types import EventType
 from keyturn.telemetry.logs import LineWriter, current_request_id, redact
 from keyturn.telemetry.metrics import Metrics
 
@@ -29,70 +30,6 @@ MOST_SELDOM = 4096
 """So many different such things are remembered."""
 
 log = structlog.get_logger("keyturn.audit")
-
-EventType = Literal[
-    "sign_in",
-    "sign_in_failed",
-    "sign_in_throttled",
-    "reauthenticated",
-    "reauthentication_failed",
-    "session_started",
-    "session_ended",
-    "logout_refused",
-    "logout_given_up",
-    "login_started",
-    "login_ended",
-    "consent_granted",
-    "consent_denied",
-    "consent_withdrawn",
-    "code_issued",
-    "code_refused",
-    "code_reuse",
-    "device_code_issued",
-    "device_approved",
-    "device_denied",
-    "device_redeemed",
-    "user_code_refused",
-    "logout_all",
-    "refresh_reuse",
-    "dpop_refused",
-    "token_revoked",
-    "token_exchanged",
-    "password_changed",
-    "user_added",
-    "user_imported",
-    "user_changed",
-    "user_disabled",
-    "user_enabled",
-    "user_deleted",
-    "client_added",
-    "client_changed",
-    "client_disabled",
-    "client_enabled",
-    "client_secret_rotated",
-    "client_secret_dropped",
-    "client_authentication_failed",
-    "client_authentication_throttled",
-    "introspection_refused",
-    "client_registered",
-    "client_updated",
-    "client_deleted",
-    "client_expired",
-    "registration_refused",
-    "registration_token_added",
-    "registration_token_revoked",
-    "key_created",
-    "key_rotated",
-    "key_retired",
-    "key_compromised",
-    "key_removed",
-    "key_resealed",
-    "expired_purged",
-    "audit_read",
-    "audit_months_dropped",
-    "admin_call",
-]
-"""Everything that is audited; the past tense of what somebody did."""
 
 Result: TypeAlias = Literal["ok", "failed"]
 Detail: TypeAlias = Mapping[str, str | int | bool | None]

@@ -1,5 +1,14 @@
 """The values that labels of metrics take, each bounded; `metrics` counts by them."""
 
+from typing import Final, get_args
+
+from keyturn.telemetry.event_types import EventType
+from keyturn.telemetry.instruments import OTHER
+
+OTHER_METHOD: Final = "_OTHER"
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", OTHER_METHOD)
+"""The methods that have a name here, and the one of all others."""
+
 REFRESH_RESULTS = (
     "rotated",
     "coalesced",
@@ -85,6 +94,29 @@ GRANTS = (
     "urn:ietf:params:oauth:grant-type:token-exchange",
     "unsupported",
 )
+SESSION_API = "session_api"
+"""Stands where a grant does: the tokens of our own interface."""
+TOKENS_ISSUED = (
+    *(("access", grant) for grant in (*GRANTS[:-1], SESSION_API)),
+    ("refresh", "authorization_code"),
+    ("refresh", "refresh_token"),
+    ("refresh", "urn:ietf:params:oauth:grant-type:device_code"),
+    ("refresh", SESSION_API),
+    ("id", "authorization_code"),
+    ("id", "refresh_token"),
+    ("id", "urn:ietf:params:oauth:grant-type:device_code"),
+)
+"""Which tokens answer to what."""
+REVOCATIONS = (
+    ("session", "api"),
+    ("session", "admin"),
+    ("session", "user"),
+    ("session", "system"),
+    ("token", "api"),
+    ("user", "admin"),
+    ("user", "user"),
+)
+"""`api`: a client; `system`: the server by itself, because of reuse, say."""
 REVOKE_REASONS = (
     "reuse",
     "logout",
@@ -114,4 +146,62 @@ AUDIT_LOSSES = ("queue_full", "refused", "shutdown", "stdout")
 KEY_READ_RESULTS = ("ok", "failed", "blocked", "unusable", "busy")
 LOGOUT_RESULTS = ("delivered", "refused", "failed", "blocked", "given_up")
 SIGN_IN_RESULTS = ("ok", "bad_credentials", "throttled", "error")
+LIMITS = ("account", "address", "global", "client")
+LOCKOUT_SCOPES = ("account", "address")
+ARGON2 = "argon2"
+HASH_ALGORITHMS = (ARGON2, "bcrypt", "pbkdf2", "scrypt")
+INTROSPECTIONS = (
+    ("active", "cache"),
+    ("active", "database"),
+    ("inactive", "cache"),
+    ("inactive", "database"),
+    ("inactive", "none"),
+    ("error", "none"),
+)
+"""`none`: the token itself said enough, or nobody could be asked."""
+SIGNING_ALGORITHMS = ("RS256", "PS256")
+COPY_RESULTS = ("copied", "late", "overtaken", "failed")
+DATABASE_OPERATIONS = (
+    "sessions.rotate",
+    "sessions.read",
+    "sessions.keep",
+    "sessions.heal",
+    "sessions.start",
+    "sessions.end_one",
+    "sessions.end_all_of_user",
+    "sessions.purge_expired",
+    "revocations.look_up",
+    "revocations.write",
+    "revocations.since",
+    "users.credential_by_email",
+    "users.confirm",
+    "users.by_id",
+    "clients.find",
+    "clients.changed_since",
+    "logins.find",
+    "authorizations.request_progress",
+    "authorizations.issue_code",
+    "authorizations.consume_code",
+    "replays.use",
+    "logouts.claim",
+    "audit.write",
+    "probe.ping",
+    "commit",
+    OTHER,
+)
+"""What is asked often, or waited for: `file.query`; and `commit`, where the disk is."""
+REDIS_OPERATIONS = ("ping", "zmscore", "zadd", "throttle", "copy", OTHER)
+"""Commands, and scripts by whose they are."""
+REDIS_ERRORS = ("timeout", "connection", "reply", "open")
+EXPIRING = (
+    "sessions",
+    "revocations",
+    "logins",
+    "authorization_requests",
+    "authorization_codes",
+    "replays",
+    "creations",
+    "device_authorizations",
+)
+AUDIT_TYPES: tuple[str, ...] = get_args(EventType)
 CACHE_RESULTS = ("hit", "miss", "untrusted", "error")

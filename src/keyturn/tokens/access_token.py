@@ -145,8 +145,9 @@ class AccessTokens:
         if grant.dpop_jkt is not None:
             claims["cnf"] = {"jkt": grant.dpop_jkt}
         began = self.clock.monotonic()
-        value = key.sign(orjson.dumps(claims), algorithm=grant.client.signing_algorithm)
-        self.metrics.signing.observe(self.clock.monotonic() - began)
+        algorithm = grant.client.signing_algorithm
+        value = key.sign(orjson.dumps(claims), algorithm=algorithm)
+        self.metrics.signing[algorithm].observe(self.clock.monotonic() - began)
         kind: Literal["Bearer", "DPoP"] = "DPoP" if grant.dpop_jkt else "Bearer"
         return AccessToken(value, seconds, scopes, claims["jti"], kind)
 

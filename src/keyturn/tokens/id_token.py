@@ -69,7 +69,7 @@ class IdTokens:
         told |= self._always(session, client) | {"at_hash": _half_hash(access_token)}
         began = self.clock.monotonic()
         value = key.sign(orjson.dumps(told), jose.ID_JWT, client.signing_algorithm)
-        self.metrics.signing.observe(self.clock.monotonic() - began)
+        self.metrics.signing[client.signing_algorithm].observe(self.clock.monotonic() - began)
         return value
 
     def verify_hint(self, token: str) -> HintedIdentity | None:

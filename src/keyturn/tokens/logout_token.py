@@ -53,6 +53,7 @@ class LogoutTokens:
             "events": {EVENT: {}},
         }
         began = self.clock.monotonic()
-        value = key.sign(orjson.dumps(claims), jose.LOGOUT_JWT, algorithm_of(delivery.profile))
-        self.metrics.signing.observe(self.clock.monotonic() - began)
+        algorithm = algorithm_of(delivery.profile)
+        value = key.sign(orjson.dumps(claims), jose.LOGOUT_JWT, algorithm)
+        self.metrics.signing[algorithm].observe(self.clock.monotonic() - began)
         return value

@@ -14,6 +14,7 @@ from keyturn.crypto import jose
 from keyturn.crypto.jose import InvalidJws
 from keyturn.errors import InvalidToken
 from keyturn.keys.keyring import Keyring
+from keyturn.revocation.revocations import Finding
 
 NOT_FOR_CALLER: Final = "aud: not for this audience"
 """Detail of the refusal of a token that is ours, for somebody else."""
@@ -24,7 +25,7 @@ Kind = TypeVar("Kind", str, int)
 class RevocationCheck(Protocol):
     """The one question asked of `revocation.revocations`."""
 
-    async def is_revoked(self, sid: str | None, jti: str) -> bool:
+    async def look_up(self, sid: str | None, jti: str) -> Finding:
         """Return whether the session or the token has ended; `Unavailable` when nobody knows."""
         ...
 
@@ -61,17 +62,31 @@ class AccessTokenVerifier:
 
         Raises `InvalidToken` (its detail names the check), `Unavailable`.
         """
+        return await self._live(self.read(token, *audiences))
+
+    def read(self, token: str, *audiences: str) -> VerifiedToken:
+        """Return what the token says, good as far as it can tell by itself, revoked or not.
+
+        Raises `InvalidToken`.
+        """
         verified = self._signed_by_us(token)
         if not set(verified.aud).intersection(audiences):
             raise InvalidToken(NOT_FOR_CALLER)
-        return await self._live(verified)
+        self._check_times(verified)
+        return verified
+
+    async def look_up(self, token: VerifiedToken) -> Finding:
+        """Return whether a token was revoked, and what says so. Raises `Unavailable`."""
+        return await self.revocations.look_up(token.sid, token.jti)
 
     async def verify_for_anyone(self, token: str) -> VerifiedToken:
         """Return what the token says, when it is good now, whoever it is for.
 
         For who decides by more than the audience whether it may be presented. Raises as `verify`.
         """
-        return await self._live(self._signed_by_us(token))
+        verified = self._signed_by_us(token)
+        self._check_times(verified)
+        return await self._live(verified)
 
     def read_for_revocation(self, token: str) -> VerifiedToken:
         """Return what a token of ours says, expired or not (RFC 7009 section 2.1).
@@ -91,8 +106,7 @@ class AccessTokenVerifier:
         return _read(claims)
 
     async def _live(self, token: VerifiedToken) -> VerifiedToken:
-        self._check_times(token)
-        if await self.revocations.is_revoked(token.sid, token.jti):
+        if (await self.look_up(token)).revoked:
             raise InvalidToken("revoked")
         return token
 

@@ -37,6 +37,8 @@ class Closing:
     """As `sessions.revoke_reason` and the metric name it."""
     keep: UUID | None = None
     seen: Versions = None
+    source: str = ""
+    """At whose wish, as the metric names it; empty: as the reason implies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class Accounts:
         Raises `WeakPassword`, `NotFound`, `PreconditionFailed`.
         """
         stored = await self.passwords.hash(password)
-        closing = Closing("password_change", seen=seen)
+        closing = Closing("password_change", seen=seen, source="admin")
         ended = await self._close(closing, SQL["set_password"], user_id, stored)
         self.audit.record(
             AuditEvent(type="password_changed", user_id=user_id, detail={"by": "operator"})
@@ -158,13 +160,17 @@ class Accounts:
         )
         return ended
 
-    async def logout_everywhere(self, user_id: UUID, keep: UUID | None = None) -> int:
+    async def logout_everywhere(
+        self, user_id: UUID, keep: UUID | None = None, source: str = ""
+    ) -> int:
         """End every session but `keep`, and every sign-in under way; return how many ended.
 
+        `source` says at whose wish, if not the person's own.
         A user who is gone has none: 0.
         """
+        closing = Closing("logout_all", keep, source=source)
         try:
-            ended = await self._close(Closing("logout_all", keep), SQL["invalidate"], user_id)
+            ended = await self._close(closing, SQL["invalidate"], user_id)
         except NotFound:
             return 0
         self.audit.record(AuditEvent(type="logout_all", user_id=user_id, session_id=keep))
@@ -184,7 +190,7 @@ class Accounts:
             ended = await end_others(tx, login, "logout_all")
         if ended is None:
             return 0
-        await self.ending.tell(ended, "logout_all")
+        await self.ending.tell(ended, "logout_all", everything=True)
         self.audit.record(
             AuditEvent("logout_all", user_id=login.user_id, detail={"kept": "this browser"})
         )
@@ -207,7 +213,7 @@ class Accounts:
             if await tx.fetch_row(change, user_id, *args) is None:
                 raise NotFound("account: closed meanwhile")
             ended = await end_everything(tx, user_id, closing)
-        await self.ending.tell(ended, closing.reason)
+        await self.ending.tell(ended, closing.reason, everything=True, source=closing.source)
         return len(ended)
 
 

@@ -17,8 +17,9 @@ import structlog
 from keyturn.db.pool import Database, Row
 from keyturn.db.queries import load_queries
 from keyturn.errors import InvalidCredentials, InvalidEmail, Throttled, Unavailable
-from keyturn.telemetry.audit import Audit, AuditEvent, EventType
+from keyturn.telemetry.audit import Audit, AuditEvent
 from keyturn.telemetry.callers import Actor, acts
+from keyturn.telemetry.event_types import EventType
 from keyturn.telemetry.metrics import Metrics
 from keyturn.users import password_text
 from keyturn.users.email import parse_email
@@ -38,6 +39,8 @@ class Attempt:
     address: str
     passed: EventType
     failed: EventType
+    again: bool = False
+    """The person was signed in and was asked for another proof."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +53,16 @@ class Authenticator:
     metrics: Metrics
     audit: Audit
 
-    async def authenticate(self, email: str, password: str, address: str) -> Authenticated:
+    async def authenticate(
+        self, email: str, password: str, address: str, *, again: bool = False
+    ) -> Authenticated:
         """Return the person this e-mail and password belong to.
 
-        `address` is the caller's IP. Raises `WeakPassword` for what no password can be,
-        `InvalidCredentials` (unknown, wrong, disabled, deleted: all the same), `Throttled`,
-        `Unavailable`.
+        `address` is the caller's IP; `again`: somebody is signed in there. Raises `WeakPassword`
+        for what no password can be, `InvalidCredentials` (unknown, wrong, disabled, deleted: all
+        the same), `Throttled`, `Unavailable`.
         """
-        attempt = Attempt(address, passed="sign_in", failed="sign_in_failed")
+        attempt = Attempt(address, passed="sign_in", failed="sign_in_failed", again=again)
         password_text.presented(password)
         key = _key_of(email)
         with self._counted(attempt):
@@ -72,7 +77,7 @@ class Authenticator:
 
         Counted against the same account budget as a sign-in. Raises as `authenticate` does.
         """
-        attempt = Attempt(address, passed="reauthenticated", failed="reauthentication_failed")
+        attempt = Attempt(address, "reauthenticated", "reauthentication_failed", again=True)
         password_text.presented(password)
         with self._counted(attempt):
             row = await self.database.fetch_row(SQL["credential_by_id"], user_id)
@@ -132,10 +137,10 @@ class Authenticator:
         try:
             yield
         except InvalidCredentials:
-            self.metrics.authentications("bad_credentials")
+            self._count(attempt, "bad_credentials")
             raise
         except Throttled as held:
-            self.metrics.authentications("throttled")
+            self._count(attempt, "throttled")
             # Costs whoever guesses nothing, so it is told once in a while; of whom, would name an
             # e-mail address that may be nobody's.
             detail = {"limit": held.detail.rpartition(" ")[2]}
@@ -145,9 +150,14 @@ class Authenticator:
             self.audit.record_seldom(event, attempt.address, held.detail)
             raise
         except Unavailable:
-            self.metrics.authentications("error")
+            self._count(attempt, "error")
             raise
-        self.metrics.authentications("ok")
+        self._count(attempt, "ok")
+
+    def _count(self, attempt: Attempt, result: str) -> None:
+        self.metrics.authentications("password", result)
+        if attempt.again:
+            self.metrics.step_ups(result)
 
 
 def _key_of(email: str) -> str | None:

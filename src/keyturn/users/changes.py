@@ -6,7 +6,8 @@ from uuid import UUID
 
 from keyturn.db.trouble import Taken
 from keyturn.errors import AccountExists
-from keyturn.telemetry.audit import AuditEvent, EventType
+from keyturn.telemetry.audit import AuditEvent
+from keyturn.telemetry.event_types import EventType
 from keyturn.users.accounts import SQL, Accounts, Closing, end_everything, hold
 from keyturn.users.email import parse_email
 from keyturn.users.model import User, parse_name
@@ -53,7 +54,8 @@ class AccountChanges:
         except Taken:
             raise AccountExists("account: the e-mail is another's") from None
         after = before if row is None else User.from_row(row)
-        await self.accounts.ending.tell(ended, closing.reason)
+        if closes:
+            await self.accounts.ending.tell(ended, closing.reason, everything=True)
         self.accounts.audit.record(AuditEvent(_event(before, after), user_id=user_id))
         return Changed(after, len(ended))
 

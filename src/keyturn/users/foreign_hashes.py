@@ -16,6 +16,8 @@ from passlib.handlers.django import django_pbkdf2_sha256
 from passlib.handlers.pbkdf2 import pbkdf2_sha256
 from passlib.handlers.scrypt import scrypt
 
+from keyturn.telemetry.labels import ARGON2
+
 MOST_CHARACTERS = 512
 MOST_MEMORY_KIB = 256 * 1024
 MOST_ARGON2_KIB_PASSES = 1024 * 1024
@@ -132,6 +134,12 @@ def check_importable(stored: str) -> None:
     excess = scheme.excess(parsed)
     if excess:
         raise ValueError(f"{scheme.name}: {excess}")
+
+
+def family_of(stored: str) -> str:
+    """Return which of the algorithms a stored hash is of, as the metrics name it."""
+    scheme = _scheme_of(stored)
+    return ARGON2 if scheme is None else scheme.name.partition("-")[0]
 
 
 def verify(stored: str, password: str) -> bool:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from keyturn.clock import Clock
 from keyturn.errors import Unavailable
 from keyturn.settings_credentials import PasswordsSettings
+from keyturn.telemetry.labels import ARGON2
 from keyturn.telemetry.metrics import Metrics
 
 Result = TypeVar("Result")
@@ -45,8 +46,8 @@ class HashPool:
         self._workers = self.settings.workers or cores()
         self._executor = ThreadPoolExecutor(self._workers, thread_name_prefix="keyturn-hash")
 
-    async def run(self, work: Callable[[], Result]) -> Result:
-        """Run `work` in a thread and return what it returns.
+    async def run(self, work: Callable[[], Result], algorithm: str = ARGON2) -> Result:
+        """Run `work` in a thread and return what it returns; `algorithm` is a label of its time.
 
         Raises `Unavailable` at once when the queue is full, or when the deadline passes.
         """
@@ -60,7 +61,7 @@ class HashPool:
         except TimeoutError as error:
             self.metrics.hash_refused("deadline")
             raise Unavailable("password hashing: too slow", retry_after=RETRY_AFTER) from error
-        self.metrics.hash_duration.observe(self.clock.monotonic() - started)
+        self.metrics.hash_duration[algorithm].observe(self.clock.monotonic() - started)
         return result
 
     def _submit(self, work: Callable[[], Result]) -> "asyncio.Future[Result]":

@@ -15,6 +15,7 @@ from argon2.exceptions import HashingError, VerificationError, VerifyMismatchErr
 from keyturn.crypto import opaque
 from keyturn.errors import Throttled, Unavailable
 from keyturn.settings_credentials import PasswordsSettings
+from keyturn.telemetry.labels import ARGON2
 from keyturn.users import foreign_hashes, password_text
 from keyturn.users.failure_floor import FailureFloor
 from keyturn.users.hash_pool import HashPool
@@ -90,7 +91,8 @@ class Passwords:
         `Unavailable`.
         """
         spellings = password_text.presented(password)
-        verified, seconds = await self.pool.run(lambda: self._timed(stored, spellings))
+        algorithm = foreign_hashes.family_of(stored) if stored else ARGON2
+        verified, seconds = await self.pool.run(lambda: self._timed(stored, spellings), algorithm)
         if stored and not self._is_ours(stored):
             self._floor.raise_to(seconds)
         if not verified.ok:

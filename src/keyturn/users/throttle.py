@@ -57,6 +57,8 @@ class Reservation:
     keys: GuessKeys
     charged: str
     in_memory: bool
+    filled: tuple[Rule, ...] = ()
+    """The limits that hold from this attempt on, if it fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,10 @@ class Throttle:
         except Unavailable:
             await self._release(reservation, succeeded=False)
             raise
+        except BaseException:
+            for rule in reservation.filled:
+                self.metrics.lockouts(rule)
+            raise
         await self._release(reservation, succeeded=clears)
 
     async def client_failed(self, client_id: str, address: str) -> None:
@@ -117,7 +123,8 @@ class Throttle:
         key = self._key("client", f"{client_id}\0{site_of(address)}", CLIENT_BUCKET)
         most, window = self.settings.client_attempts, self.settings.window
         try:
-            wait = await self.cache.eval(COUNT, [key], [most, window * 1000]) / 1000
+            args = [most, window * 1000]
+            wait = await self.cache.eval(COUNT, [key], args, operation="throttle") / 1000
         except CacheUnavailable:
             wait = self._memory_of_clients.count(key, most)
         if wait:
@@ -137,11 +144,11 @@ class Throttle:
             verdict, in_memory = self._memory.reserve(keys), True
         if isinstance(verdict, Held):
             raise self._refusal(verdict)
-        return Reservation(keys, verdict.charged, in_memory)
+        return Reservation(keys, verdict.charged, in_memory, verdict.filled)
 
     async def _reserve_in_redis(self, keys: GuessKeys) -> Admitted | Held:
         limits = self.settings
-        rule, wait, charged = await self.cache.eval(
+        rule, wait, charged, *filled = await self.cache.eval(
             RESERVE,
             [keys.account, keys.account_here, keys.known, keys.address, keys.everybody],
             [
@@ -151,8 +158,11 @@ class Throttle:
                 limits.address_attempts,
                 limits.global_attempts,
             ],
+            operation="throttle",
         )
-        return Held(_RULES[rule], wait / 1000) if rule else Admitted(charged.decode())
+        if rule:
+            return Held(_RULES[rule], wait / 1000)
+        return Admitted(charged.decode(), tuple(_RULES[one] for one in filled))
 
     async def _release(self, reservation: Reservation, *, succeeded: bool) -> None:
         keys, charged = reservation.keys, reservation.charged
@@ -169,6 +179,7 @@ class Throttle:
                     self.settings.account_attempts,
                     self.settings.longest_delay * 1000,
                 ],
+                operation="throttle",
             )
         except CacheUnavailable:
             # The cache has counted its own trouble; the attempt fades with its window.

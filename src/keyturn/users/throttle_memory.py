@@ -34,6 +34,8 @@ class Admitted:
     """The attempt is counted and may be made; `charged` is the account key that was used."""
 
     charged: str
+    filled: tuple[Rule, ...] = ()
+    """The limits that it was the last one within."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,13 @@ class MemoryLedger:
         rest = self._rest_of_full_window(keys.everybody, limits.global_attempts, now)
         if rest and not known:
             return Held("global", rest)
-        self._charge(charged, now)
-        self._count(keys.address, now)
+        filled: list[Rule] = []
+        if self._charge(charged, now) == limits.account_attempts:
+            filled.append("account")
+        if self._count(keys.address, now).failures == limits.address_attempts:
+            filled.append("address")
         self._count(keys.everybody, now)
-        return Admitted(charged)
+        return Admitted(charged, tuple(filled))
 
     def release(self, keys: GuessKeys, charged: str, *, succeeded: bool) -> None:
         """Take back one counted attempt: it succeeded, or nothing was learnt from it."""
@@ -102,12 +107,13 @@ class MemoryLedger:
         counter = self._count(key, now)
         return counter.ends_at - now if counter.failures > most else 0.0
 
-    def _charge(self, key: str, now: float) -> None:
+    def _charge(self, key: str, now: float) -> int:
         account = self._find_or_add(key, now, self.settings.window)
         account.failures += 1
         delay = delay_after(account.failures, self.settings)
         account.free_at = now + delay
         account.ends_at = now + delay + self.settings.window
+        return account.failures
 
     def _count(self, key: str, now: float) -> Counter:
         counter = self._find_or_add(key, now, self.settings.window)

@@ -4,7 +4,8 @@
 --       it before, the address, everybody
 -- ARGV  attempts of an account before delays, longest delay (ms), window (ms),
 --       attempts of an address, attempts altogether
--- Returns {"", 0, the key that was charged}, or {the rule, milliseconds to wait, ""}.
+-- Returns {"", 0, the key that was charged, and the limits that hold from now on if this attempt
+-- fails}, or {the rule, milliseconds to wait, ""}.
 local attempts, longest, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -34,7 +35,11 @@ if failures >= attempts then
   redis.call('HSET', account, 'free', now + delay)
 end
 redis.call('PEXPIRE', account, delay + window)
+local answer = {'', 0, account}
+if failures == attempts then table.insert(answer, 'account') end
 for index = 4, 5 do
-  if redis.call('INCR', KEYS[index]) == 1 then redis.call('PEXPIRE', KEYS[index], window) end
+  local count = redis.call('INCR', KEYS[index])
+  if count == 1 then redis.call('PEXPIRE', KEYS[index], window) end
+  if index == 4 and count == tonumber(ARGV[4]) then table.insert(answer, 'address') end
 end
-return {'', 0, account}
+return answer

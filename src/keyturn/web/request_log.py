@@ -8,30 +8,44 @@ import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
 import orjson
 import structlog
-from prometheus_client import Histogram
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from keyturn import paths
 from keyturn.clock import Clock
 from keyturn.errors import NotFound, Refusal, Unavailable
 from keyturn.telemetry.callers import enter_call, leave_call
+from keyturn.telemetry.labels import METHODS, OTHER_METHOD
 from keyturn.telemetry.logs import LineWriter, enter_request, leave_request, redact
 from keyturn.telemetry.metrics import Metrics
 from keyturn.web.client_ip import ClientAddress
 from keyturn.web.request_notes import RequestNotes, begin_notes, new_request_id
 from keyturn.web.responses import HUNG_UP, render
 
-METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-OTHER_METHOD: Final = "_OTHER"
 UNMATCHED: Final = "unmatched"
+METHOD_REFUSED: Final = 405
 FAILED: Final = 500
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+
+EXPECTED: Final = (
+    ("POST", paths.TOKEN, (200, 400, 401, 500, 503)),
+    ("POST", paths.REFRESH, (200, 401, 500, 503)),
+    ("POST", paths.LOGIN, (200, 401, 429, 500, 503)),
+    ("POST", paths.LOGIN_PAGE, (303, 503)),
+    ("GET", paths.AUTHORIZE, (303, 503)),
+    ("POST", paths.INTROSPECT, (200, 503)),
+    ("GET", paths.JWKS, (200, 500, 503)),
+    ("GET", paths.OPENID_CONFIGURATION, (200, 500, 503)),
+)
+"""What objectives are set on: it stands at zero from the start, and nothing else crowds it out."""
+
 ADMIN_API: Final = "/admin/"
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _NO_TRACE: Final = b"0" * 32
@@ -52,15 +66,15 @@ class RequestLog:
     writer: LineWriter
     address: ClientAddress
     quiet: bool = False
-    _durations: dict[tuple[str, str, int], Histogram] = field(default_factory=dict)
     _prefix: str = field(default_factory=new_request_id)
     _numbers: Iterator[int] = field(default_factory=count)
-    _active: int = 0
+    _active: dict[str, int] = field(default_factory=lambda: dict.fromkeys(METHODS, 0))
 
     def __post_init__(self) -> None:
         """Let scrapes ask how many requests are being answered on a public port."""
         if not self.quiet:
-            self.metrics.active_requests.set_function(lambda: self._active)
+            for method, gauge in self.metrics.active_requests.items():
+                gauge.set_function(partial(self._active.__getitem__, method))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens behind."""
@@ -71,7 +85,8 @@ class RequestLog:
         watch = _Watch(send, notes)
         entered, called = enter_request(notes.request_id), enter_call(notes.ip)
         began = self.clock.monotonic()
-        self._active += 1
+        method = scope["method"] if scope["method"] in self._active else OTHER_METHOD
+        self._active[method] += 1
         try:
             await self._answer(scope, receive, watch)
         except asyncio.CancelledError:
@@ -80,7 +95,7 @@ class RequestLog:
                 await _refuse(scope, receive, watch, Unavailable("server: ended meanwhile"))
             raise
         finally:
-            self._active -= 1
+            self._active[method] -= 1
             self._tell(scope, notes, watch.status, self.clock.monotonic() - began)
             leave_call(called)
             leave_request(entered)
@@ -127,8 +142,12 @@ class RequestLog:
         route = _route(scope)
         # 0: the door returned without an answer, because nobody was there any more.
         status = status or HUNG_UP
+        timed = (method, route, status)
+        if status == METHOD_REFUSED or route == UNMATCHED:
+            # Anybody can send any method to any path: that is one thing, and no endpoint's.
+            timed = (OTHER_METHOD, UNMATCHED, status)
         exemplar = {"trace_id": notes.trace_id} if notes.trace_id else None
-        self._duration(method, route, status).observe(seconds, exemplar)
+        self.metrics.requests.child(*timed).observe(seconds, exemplar)
         if self.quiet and status < FAILED and not notes.administers:
             return
         line: dict[str, Any] = {
@@ -149,16 +168,6 @@ class RequestLog:
         if notes.error:
             line["error"], line["detail"] = notes.error, redact(notes.detail)
         self.writer.write(orjson.dumps(line, option=orjson.OPT_UTC_Z))
-
-    def _duration(self, method: str, route: str, status: int) -> Histogram:
-        key = (method, route, status)
-        bound = self._durations.get(key)
-        if bound is None:
-            # Bounded: methods, route templates and statuses are all ours.
-            bound = self._durations[key] = self.metrics.http_requests.labels(
-                method, route, str(status)
-            )
-        return bound
 
 
 @dataclass(slots=True, eq=False)

@@ -19,6 +19,7 @@ from keyturn.keys.decision import (
     Situation,
     Step,
     due,
+    leaves_at,
     promote_now,
     replace_compromised,
 )
@@ -43,6 +44,17 @@ def seen(*keys: StoredKey, opened: bool = True) -> Situation:
 
 def test_an_empty_table_gets_a_key_that_signs_at_once_and_a_next_one():
     assert due(seen(), POLICY) == (Add(State.SIGNING), Add(State.NEXT))
+
+
+def test_what_signs_and_what_follows_change_places_at_one_moment():
+    old = key("a", State.SIGNING, POLICY.period - SECOND)
+    late = key("b", State.NEXT, POLICY.lead - 5 * SECOND)
+    situation = seen(old, late)
+    assert {leaves_at(one, situation, POLICY) for one in (old, late)} == {NOW + 5 * SECOND}
+    assert leaves_at(old, seen(old), POLICY) == NOW + SECOND
+    assert leaves_at(late, seen(late), POLICY) == NOW + 5 * SECOND
+    gone = key("c", State.RETIRED, SECOND)
+    assert leaves_at(gone, seen(gone), POLICY) == NOW + POLICY.retirement - SECOND
 
 
 def test_a_next_key_is_always_published():

@@ -70,7 +70,7 @@ class Replies:
 
     def code(self, request: Request, to: Destination, code: str) -> Response:
         """Return the answer that carries a code (RFC 6749 section 4.1.2)."""
-        self.metrics.authorization("code")
+        self.metrics.authorizations("code")
         return self._send(request, to, {"code": code})
 
     def refusal(
@@ -83,7 +83,7 @@ class Replies:
         """
         if refusal.status >= OURS or isinstance(refusal, Throttled):
             raise refusal
-        self.metrics.authorization(refusal.code)
+        self.metrics.authorizations(refusal.code)
         notes = notes_of(request.scope)
         notes.error, notes.detail = refusal.code, refusal.detail
         told = {"error": refusal.code, "error_description": refusal.sentence}

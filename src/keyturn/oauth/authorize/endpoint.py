@@ -87,7 +87,7 @@ class Authorize:
         except ClientDisconnect:
             raise  # nobody is there to be answered
         except Exception as failure:
-            self.course.replies.metrics.authorization(_result_of(failure))
+            self.course.replies.metrics.authorizations(_result_of(failure))
             raise
 
     async def _begin(self, request: Request, pairs: Pairs) -> Response:
