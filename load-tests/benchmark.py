@@ -102,7 +102,7 @@ async def benchmark(plan: Plan) -> Report:
 
 
 async def _measure(plan: Plan, cores: Cores, pair: EmbeddedPair, log: Path) -> Report:
-    url, postgres_pid, environ = pair.postgres_url, pair.pids["postgres"], _environ(pair)
+    url, postgres_pid, environ = pair.postgres_url, pair.pids["postgres"], environ_of(pair)
     await migrate(url)
     seeded = await seed.seed(load_settings(environ), plan.sessions)
     heap_before = await _quieten(url)
@@ -136,10 +136,10 @@ async def _play(plan: Plan, stage: Stage, traffic: Traffic, warm_up: Scene) -> R
     return Report([refresh, machine, introspection, jwks], shares[::-1], signing)
 
 
-def _environ(pair: EmbeddedPair) -> Mapping[str, str]:
+def environ_of(pair: EmbeddedPair) -> Mapping[str, str]:
     """Return the settings of the worker: the defaults, on loopback, with free ports."""
     if pair.redis_url is None:
-        raise RuntimeError("the benchmark runs with Redis: install the dev extra")
+        raise RuntimeError("load tests run with Redis: install the dev extra")
     return {
         "KEYTURN_ISSUER": ISSUER,
         "KEYTURN_SECRETS": f"1: {opaque.token_urlsafe(32)}",

@@ -90,9 +90,14 @@ class Seeded:
 
     def write(self, file: Path) -> None:
         """Write everything to a new file that only its owner may read."""
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as output:
-            output.write(orjson.dumps(asdict(self)))
+        write_private(file, asdict(self))
+
+
+def write_private(file: Path, content: dict[str, Any]) -> None:
+    """Write JSON to a new file that only its owner may read."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as output:
+        output.write(orjson.dumps(content))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cpu import Cores
 
-START_PATIENCE = 30.0
+START_PATIENCE = 90.0
 STOP_PATIENCE = 30.0
 POLL = 0.02
 READY = 200
