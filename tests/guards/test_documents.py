@@ -4,7 +4,12 @@ import re
 
 from support.tree import ROOT, SOURCE, text
 
-PAGES = ["README.md", "SECURITY.md", *(f"docs/{one.name}" for one in (ROOT / "docs").glob("*.md"))]
+PAGES = [
+    "README.md",
+    "SECURITY.md",
+    "helm/keyturn/README.md",
+    *(f"docs/{one.name}" for one in (ROOT / "docs").glob("*.md")),
+]
 VERSION = re.compile(r'^(?:__version__|version) = "([^"]+)"$', re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""What npm installs for the tests: exactly the packages of `tests/interop/npm/package-lock.json`.
+"""What npm installs for the tests: exactly the packages of a folder's `package-lock.json`.
 
 They go to `node_modules` beside the lock file, which git ignores, and stay there until the lock
 file changes. Where they cannot be had, whoever needs them is skipped, and the reason is printed.
@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "interop/npm"
+INTEROP = Path(__file__).parents[1] / "interop/npm"
+OPERATIONS = Path(__file__).parents[1] / "operations/npm"
 PATIENCE = 120
 OLDEST_NODE = 20
 DEFECTS = ("EUSAGE", "EINTEGRITY")
 
 
-def packages() -> Path:
+def packages(folder: Path = INTEROP) -> Path:
     """Return the folder of the installed packages; skips the caller without them."""
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
@@ -26,20 +27,20 @@ def packages() -> Path:
     told = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
     if int(told.removeprefix("v").split(".")[0]) < OLDEST_NODE:
         pytest.skip(f"Node.js {told.strip()} is older than {OLDEST_NODE}")
-    with (FOLDER / "package.json").open() as one_at_a_time:
+    with (folder / "package.json").open() as one_at_a_time:
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
-        return _installed(npm)
+        return _installed(npm, folder)
 
 
-def _installed(npm: str) -> Path:
-    folder = FOLDER / "node_modules"
-    stamp = folder / ".installed"
-    wanted = hashlib.sha256((FOLDER / "package-lock.json").read_bytes()).hexdigest()
+def _installed(npm: str, folder: Path) -> Path:
+    modules = folder / "node_modules"
+    stamp = modules / ".installed"
+    wanted = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
-        return folder
+        return modules
     try:
         got = subprocess.run(
-            [npm, "ci"], cwd=FOLDER, capture_output=True, text=True, timeout=PATIENCE, check=False
+            [npm, "ci"], cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     except subprocess.TimeoutExpired:
         pytest.skip(f"npm ci: no answer in {PATIENCE} s")
@@ -48,4 +49,4 @@ def _installed(npm: str) -> Path:
         # A lock file that contradicts itself or what is published is a defect, not an absence.
         (pytest.fail if any(one in said for one in DEFECTS) else pytest.skip)(said)
     stamp.write_text(wanted)
-    return folder
+    return modules

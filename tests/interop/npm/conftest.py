@@ -80,7 +80,7 @@ class Node:
     async def runs(self, script: str, settings: Mapping[str, Any]) -> AsyncIterator[Program]:
         """Run one of the programs of this folder until the end of the block."""
         process = await asyncio.create_subprocess_exec(
-            "node", str(npm.FOLDER / script), json.dumps(settings),
+            "node", str(npm.INTEROP / script), json.dumps(settings),
             env={"PATH": os.environ["PATH"], "NODE_EXTRA_CA_CERTS": str(self.authority)},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
