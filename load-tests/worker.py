@@ -47,11 +47,13 @@ class Worker:
 
 
 @contextmanager
-def serving(environ: Mapping[str, str], log: Path, cores: Cores) -> Iterator[Worker]:
-    """Run one worker on its core; at the end ask it to stop, and fail if it does not end well."""
+def serving(
+    environ: Mapping[str, str], log: Path, cores: Cores, workers: int = 1
+) -> Iterator[Worker]:
+    """Run a server on its core; at the end ask it to stop, and fail if it does not end well."""
     with log.open("wb") as output, cores.on_server_core():
         process = subprocess.Popen(
-            [sys.executable, "-m", "keyturn", "serve"],
+            [sys.executable, "-m", "keyturn", "serve", f"--workers={workers}"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

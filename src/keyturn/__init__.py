@@ -3,7 +3,8 @@
 The floors, top to bottom; a row imports only rows below it (import-linter says so):
 
     cli                                    people at a terminal
-    dev                                    embedded PostgreSQL and Valkey for a laptop
+    dev | workers                          embedded PostgreSQL and Valkey for a laptop;
+                                           several processes as one server
     app                                    the composition root: builds everything from Settings
     routes | management  hosted            the doors and the pages, each put together
     oauth | session_api | pages | admin    doors: never import each other, never speak SQL

@@ -8,7 +8,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
@@ -40,7 +40,7 @@ from keyturn.jobs.settle_step_ups import INTERVAL, SettleStepUps
 from keyturn.jobs.start_up import StartUp
 from keyturn.jobs.write_audit import WriteAudit
 from keyturn.keys.rotation import CHANNEL as KEYS_CHANNEL
-from keyturn.management import management_routes
+from keyturn.management import Watched, management_routes
 from keyturn.parts import Parts
 from keyturn.registrations.expiry import Expiry
 from keyturn.revocation.cache import revocations_key
@@ -51,6 +51,7 @@ from keyturn.settings import ServerSettings, Settings
 from keyturn.telemetry import logs
 from keyturn.web import server
 from keyturn.web.cors import Cors
+from keyturn.web.listening import listen
 from keyturn.web.request_log import EXPECTED, RequestLog
 from keyturn.web.responses import ErrorPage, error_handlers
 from keyturn.web.security_headers import security_headers
@@ -77,84 +78,140 @@ def public_app(parts: Parts, writer: logs.LineWriter) -> ASGIApp:
     return RequestLog(routed, parts.clock, parts.metrics, writer, parts.address)
 
 
-def management_app(parts: Parts, writer: logs.LineWriter) -> ASGIApp:
+def management_app(
+    parts: Parts, writer: logs.LineWriter, watched: Watched | None = None
+) -> ASGIApp:
     """Health, metrics and administration, on a port of their own that no Ingress reaches."""
-    managed = _routed(management_routes(parts))
+    managed = _routed(management_routes(parts, watched))
     return RequestLog(managed, parts.clock, parts.metrics, writer, parts.address, quiet=True)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+def parts_for(settings: Settings, writer: logs.LineWriter) -> Parts:
+    """Build what a serving process has, and send its log to `writer`. Call once."""
+    clock = SystemClock()
+    logs.configure(settings.log.level, clock, writer)
+    parts = Parts.of(settings, clock)
+    if settings.audit.stdout:
+        # At once, not when it is in the database, which may be away for hours. The log and this
+        # share a writer, so that their lines do not meet.
+        parts.audit.stream = writer
+    return parts
+
+
+@dataclass(slots=True, eq=False)
 class Background:
     """What runs beside the servers, and what is left to do when they have stopped."""
 
     runner: Runner
     write_audit: WriteAudit
     parts: Parts
+    _running: asyncio.Task[None] | None = field(default=None, init=False)
 
     @classmethod
     def of(cls, parts: Parts, on_started: Callable[[], Awaitable[None]]) -> "Background":
         """Build the jobs of one process; `on_started` runs once everything is loaded."""
-        settings = parts.settings
-        leadership = Leadership(settings.postgres, parts.metrics)
-        audit, flush = parts.audit, settings.audit.flush_interval
-        write_audit = WriteAudit(parts.database, audit, parts.metrics, parts.clock, flush)
+        leadership = Leadership(parts.settings.postgres, parts.metrics)
+        rotate_keys = _rotate_keys(parts)
         upkeep = (*_upkeep(parts, leadership), *_logouts(parts))
         jobs = (
-            *_key_jobs(parts, on_started),
+            *_knowledge(parts, rotate_keys, _declared_clients(parts), on_started),
+            rotate_keys,
             *upkeep,
             *_audit_retention(parts, leadership),
-            write_audit,
         )
-        return cls(Runner(jobs, leadership.resign), write_audit, parts)
+        return cls._with(parts, jobs, leadership.resign)
+
+    @classmethod
+    def of_worker(cls, parts: Parts, on_started: Callable[[], Awaitable[None]]) -> "Background":
+        """Build what a process needs that answers the public port; its parent does the rest."""
+        jobs = _knowledge(parts, _rotate_keys(parts), _nothing, on_started)
+        return cls._with(parts, jobs, _nothing)
+
+    @classmethod
+    def _with(
+        cls, parts: Parts, jobs: Sequence[Job], on_stop: Callable[[], Awaitable[None]]
+    ) -> "Background":
+        audit, flush = parts.audit, parts.settings.audit.flush_interval
+        write_audit = WriteAudit(parts.database, audit, parts.metrics, parts.clock, flush)
+        watch = WatchRevocations(parts.revocation_cache)
+        cache = parts.cache if parts.cache.is_configured else None
+        own = (
+            write_audit,
+            Every("watch_revocations", parts.settings.revocation.copy_interval, watch.run_once),
+            Probe(parts.database, cache, parts.vitals, parts.metrics),
+        )
+        return cls(Runner((*jobs, *own), on_stop), write_audit, parts)
+
+    def start(self) -> None:
+        """Let the jobs run."""
+        self._running = asyncio.create_task(self.runner.run())
 
     async def close(self) -> None:
-        """Flush the audit trail and close every connection."""
+        """End the jobs, flush the audit trail and close every connection."""
+        if self._running is not None:
+            self._running.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._running
         await self.write_audit.close(LAST_FLUSH)
         await self.parts.close()
 
 
-def _key_jobs(parts: Parts, on_started: Callable[[], Awaitable[None]]) -> Sequence[Job]:
-    """Start-up, signing keys, and what hears of changes."""
+async def _nothing() -> None:
+    """Leave it to the parent."""
+
+
+def _rotate_keys(parts: Parts) -> RotateKeys:
     interval = parts.settings.jobs.keys_interval
-    rotate_keys = RotateKeys(parts.key_rotation, parts.metrics, interval)
+    return RotateKeys(parts.key_rotation, parts.metrics, interval)
+
+
+def _declared_clients(parts: Parts) -> Callable[[], Awaitable[None]]:
+    """Return what applies the clients file, if there is one. Raises `SettingsRefused`."""
+    declared = clients_file.configured(parts.settings)
+
+    async def apply() -> None:
+        if declared:
+            await declarative.apply(parts.database, declared, parts.audit)
+
+    return apply
+
+
+def _knowledge(
+    parts: Parts,
+    rotate_keys: RotateKeys,
+    apply_clients: Callable[[], Awaitable[None]],
+    on_started: Callable[[], Awaitable[None]],
+) -> Sequence[Job]:
+    """Start-up, and what each process knows of keys and clients and hears of their changes."""
+    interval = parts.settings.jobs.keys_interval
     reload_keyring = ReloadKeyring(parts.keyring, interval)
     listener = Listener(parts.settings.postgres)
     listener.on(CLIENTS_CHANNEL, parts.registry.invalidate)
     listener.on(KEYS_CHANNEL, reload_keyring.wake)
 
-    declared = clients_file.configured(parts.settings)
-
-    async def apply_clients() -> None:
-        if declared:
-            await declarative.apply(parts.database, declared, parts.audit)
-
     start_up = StartUp(
         parts.database, rotate_keys, parts.keyring, parts.vitals, apply_clients, on_started
     )
-    return (start_up, listener, parts.registry, reload_keyring, rotate_keys)
+    return (start_up, listener, parts.registry, reload_keyring)
 
 
 def _upkeep(parts: Parts, leadership: Leadership) -> Sequence[Job]:
-    """Revocations, purge, probe."""
+    """Revocations and what has expired."""
     settings = parts.settings
     interval = settings.revocation.copy_interval
     patience = BOUND - settings.revocation.trust
     copy = Copy(parts.cache, revocations_key(settings.issuer), patience)
     copier = CopyRevocations(Copier(parts.database, copy, parts.metrics), leadership)
-    watch = WatchRevocations(parts.revocation_cache)
     purge = Purge(parts.database, parts.metrics, parts.clock, settings.jobs.purge_batch)
     census = Census(parts.database, leadership, parts.metrics, required_version())
     step_ups = SettleStepUps(parts.step_ups, leadership)
     after = timedelta(seconds=settings.registration.unused_expires)
     expire = ExpireRegistrations(Expiry(parts.database, parts.audit, after), leadership)
-    cache = parts.cache if parts.cache.is_configured else None
     return (
         Every("copy_revocations", interval, copier.run_once),
-        Every("watch_revocations", interval, watch.run_once),
         Every("purge", settings.jobs.purge_interval, PurgeExpired(purge, leadership).run_once),
         Every("settle_step_ups", INTERVAL, step_ups.run_once),
         Every("expire_registrations", settings.jobs.purge_interval, expire.run_once),
-        Probe(parts.database, cache, parts.vitals, parts.metrics),
         Every("census", CENSUS_INTERVAL, census.run_once),
     )
 
@@ -190,13 +247,15 @@ class Serving:
     public: Sequence[socket.socket]
     management: Sequence[socket.socket]
     writer: logs.LineWriter
+    output: int = 1
+    """The open file behind `writer`, for processes that this one starts."""
 
     @classmethod
     def by(cls, settings: ServerSettings) -> "Serving":
         """Listen where the settings say and log to stdout. Raises `SettingsRefused`."""
         return cls(
-            server.listen(settings.host, settings.port),
-            server.listen(settings.management_host, settings.management_port),
+            listen(settings.host, settings.port),
+            listen(settings.management_host, settings.management_port),
             logs.stdout_writer(),
         )
 
@@ -210,14 +269,8 @@ async def serve_forever(
 
     `on_ready` runs when both ports answer and everything is loaded. Raises `SettingsRefused`.
     """
-    clock = SystemClock()
     serving = serving or Serving.by(settings.server)
-    logs.configure(settings.log.level, clock, serving.writer)
-    parts = Parts.of(settings, clock)
-    if settings.audit.stdout:
-        # At once, not when it is in the database, which may be away for hours. The log and this
-        # share a writer, so that their lines do not meet.
-        parts.audit.stream = serving.writer
+    parts = parts_for(settings, serving.writer)
     answering = asyncio.Event()
 
     async def started() -> None:
@@ -229,14 +282,7 @@ async def serve_forever(
         answering.set()
 
     background = Background.of(parts, started)
-    running = asyncio.create_task(background.runner.run())
-
-    async def drained() -> None:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-        await background.close()
-
+    background.start()
     headers = security_headers(settings.issuer)
     stopping = server.Stopping()
     with stopping.on_signals():
@@ -245,6 +291,6 @@ async def serve_forever(
             server.Site(management_app(parts, serving.writer), serving.management, headers),
             settings.server,
             parts.vitals,
-            hooks=server.Hooks(ready, drained, parts.note_unreadable),
+            hooks=server.Hooks(ready, background.close, parts.note_unreadable),
             stopping=stopping,
         )

@@ -1,6 +1,7 @@
 """The doors of the management port with their routes: health, metrics, administration."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from starlette.routing import Route
 
@@ -20,7 +21,7 @@ from keyturn.admin.users import Users
 from keyturn.audit.trail import Trail
 from keyturn.clients.administration import Administration
 from keyturn.clients.rules import Limits
-from keyturn.ops.health import Health
+from keyturn.ops.health import Health, Pulse
 from keyturn.ops.metrics import MetricsPage
 from keyturn.parts import Parts
 from keyturn.registrations.initial_tokens import InitialTokens
@@ -31,20 +32,33 @@ from keyturn.web.json_body import JsonBodies
 from keyturn.web.openapi import OpenApi
 
 
-def management_routes(parts: Parts) -> Sequence[Route]:
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is watched: this process, or it and others that answer beside it."""
+
+    pulse: Pulse
+    metrics: MetricsPage
+
+    @classmethod
+    def alone(cls, parts: Parts) -> "Watched":
+        """Watch this process."""
+        return cls(parts.vitals, MetricsPage(parts.metrics.registry))
+
+
+def management_routes(parts: Parts, watched: Watched | None = None) -> Sequence[Route]:
     """Everything operators and orchestrators may call."""
-    return [*ops_routes(parts), *admin_routes(parts)]
+    return [*ops_routes(parts, watched or Watched.alone(parts)), *admin_routes(parts)]
 
 
-def ops_routes(parts: Parts) -> Sequence[Route]:
+def ops_routes(parts: Parts, watched: Watched) -> Sequence[Route]:
     """Health and metrics."""
-    health = Health(parts.vitals, parts.clock)
+    health = Health(watched.pulse, parts.clock)
     return [
         Route(paths.LIVE, health.live),
         Route(paths.READY, health.ready),
         Route(paths.STARTED, health.started),
         Route(paths.DEPENDENCIES, health.dependencies),
-        Route(paths.METRICS, MetricsPage(parts.metrics.registry).get),
+        Route(paths.METRICS, watched.metrics.get),
     ]
 
 

@@ -40,6 +40,7 @@ class ServerSettings(Section):
     management_port: int = Field(
         8081, ge=0, le=65535, description="Port of health, metrics and administration."
     )
+    workers: int = Field(1, ge=1, le=256, description="Processes that answer the public port.")
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = Field(
         (), description="Networks whose X-Forwarded-For is believed; default nobody."
     )

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from keyturn.cli.main import app
-from keyturn.web import server
+from keyturn.web.listening import listen
 from support import replicas
 from support.site import running_site
 
@@ -39,7 +39,7 @@ async def test_a_server_that_drains_is_live_and_not_ready():
 
 
 async def test_no_server_is_exit_3():
-    (taken,) = server.listen("127.0.0.1", 0)
+    (taken,) = listen("127.0.0.1", 0)
     port = taken.getsockname()[1]
     taken.close()
     code, out, err = await keyturn("live", "--port", str(port))

@@ -30,7 +30,9 @@ async def starting(database_url, **settings):
     async def on_started():
         """There is nobody to tell."""
 
-    job = app._key_jobs(parts, on_started)[0]
+    job = app._knowledge(parts, app._rotate_keys(parts), app._declared_clients(parts), on_started)[
+        0
+    ]
     with caught_logs() as caught:
         running = asyncio.create_task(job.run())
         try:

@@ -23,6 +23,7 @@ from keyturn.web import server
 from keyturn.web.body import BodyLimits
 from keyturn.web.client_ip import ClientAddress
 from keyturn.web.forms import Forms
+from keyturn.web.listening import listen
 from keyturn.web.request_log import RequestLog
 from keyturn.web.responses import error_handlers, json_bytes
 from keyturn.web.security_headers import security_headers
@@ -178,12 +179,12 @@ def _start(limits: ServerSettings, caught: LogLines) -> RunningSite:
     sites = (
         server.Site(
             RequestLog(public, clock, metrics, writer, address),
-            server.listen("127.0.0.1", 0),
+            listen("127.0.0.1", 0),
             security_headers(ISSUER),
         ),
         server.Site(
             RequestLog(management, clock, metrics, writer, address, quiet=True),
-            server.listen("127.0.0.1", 0),
+            listen("127.0.0.1", 0),
         ),
     )
     stopping = server.Stopping()

@@ -25,6 +25,7 @@ from keyturn.errors import EmbeddedStartFailed
 from keyturn.settings import Settings
 from keyturn.telemetry.logs import stderr_writer
 from keyturn.web import server
+from keyturn.web.listening import listen
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ def dev(
 
 async def _work(options: DevOptions, environ: Mapping[str, str]) -> None:
     serving = Serving(
-        server.listen("localhost", options.port),
-        server.listen("localhost", options.management_port),
+        listen("localhost", options.port),
+        listen("localhost", options.management_port),
         stderr_writer(),
     )
     folder = _data_dir(options, environ)
@@ -152,7 +153,7 @@ def _port(sockets: Sequence[socket.socket]) -> int:
 
 def _free_port(wanted: int) -> int:
     """Return `wanted`, or a free port for 0; refuse a taken one before anything starts."""
-    sockets = server.listen("localhost", wanted)
+    sockets = listen("localhost", wanted)
     port = _port(sockets)
     for one in sockets:
         one.close()

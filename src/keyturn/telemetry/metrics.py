@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from keyturn.telemetry import labels
 from keyturn.telemetry.instruments import OTHER, Declare
+from keyturn.telemetry.worker_metrics import WorkerMetrics
 
 HTTP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 STORE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.5)
@@ -42,6 +43,7 @@ class Metrics:
         self._stores(declare)
         self._housekeeping(declare)
         self._process(declare)
+        self.workers = WorkerMetrics(self.registry)
 
     def _http(self, declare: Declare) -> None:
         self.requests = declare.request_times(

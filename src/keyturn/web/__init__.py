@@ -15,7 +15,8 @@
     request_notes        what doors note about a request for that line and for its answer
     public_document      JWKS and metadata: anybody may read and keep them for a while
     security_headers     what every answer of a port says
-    limits, server       the HTTP parser's bounds, two ports in one event loop, a clean end
+    limits, listening    the HTTP parser's bounds; listening sockets
+    server               two ports in one event loop, a clean end
 
 Nothing here reads `Host`, `request.url` or a forwarded header to decide anything: the issuer is
 configured. Doors call this room; it calls no door and opens neither database nor cache.

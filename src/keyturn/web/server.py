@@ -1,9 +1,10 @@
-"""Two HTTP servers in one event loop, public and management, and how they come to an end.
+"""HTTP servers in one event loop, public and management, and how they come to an end.
 
 On the first SIGTERM (or Ctrl-C): not ready, and every answer closes its connection, for
 `drain_seconds` while balancers look away; then nobody is accepted, what is in flight finishes
 within `grace_seconds`; then the caller flushes and closes; the management port goes down last,
-so that the end can be watched. A second signal means now.
+so that the end can be watched. A second signal means now. Instead of either server there may be
+something that stands for it: the processes that answer the public port, or nothing.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 import uvicorn
@@ -23,12 +24,9 @@ from keyturn.errors import SettingsRefused
 from keyturn.settings import ServerSettings
 from keyturn.telemetry.vitals import Vitals
 from keyturn.web.limits import HttpLimits, LimitedConfig
+from keyturn.web.listening import BACKLOG
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-BACKLOG = 2048
-ATTEMPTS = 10
-"""Times a free port is looked for that is free on both loopbacks."""
-
 Result = TypeVar("Result")
 
 log = structlog.get_logger("keyturn.server")
@@ -36,16 +34,30 @@ log = structlog.get_logger("keyturn.server")
 
 @dataclass(slots=True, eq=False)
 class Stopping:
-    """The wish to stop: once for a clean end, twice for an end now."""
+    """The wish to stop: once for a clean end, twice for an end now.
+
+    `closing`: nobody need be given time to look away, but what is in flight is finished.
+    """
 
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
     forced: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ask(self) -> None:
         """Ask to stop; asked again, do not wait for anything."""
         if self.wanted.is_set():
-            self.forced.set()
+            self.force()
         self.wanted.set()
+
+    def close(self) -> None:
+        """Ask to stop without a drain."""
+        self.closing.set()
+        self.wanted.set()
+
+    def force(self) -> None:
+        """Ask not to wait for anything."""
+        self.forced.set()
+        self.close()
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
@@ -58,6 +70,44 @@ class Stopping:
         finally:
             for number in SIGNALS:
                 loop.remove_signal_handler(number)
+
+
+class Served(Protocol):
+    """A port that is being served, by this process or by others."""
+
+    @property
+    def task(self) -> asyncio.Task[None]:
+        """What ends when nobody serves it any more."""
+        ...
+
+    async def wait_started(self) -> None:
+        """Return once callers are heard. Raises what the start fails with."""
+        ...
+
+    def drain(self) -> None:
+        """From now on, let every answer close its connection."""
+        ...
+
+    async def stop(self, *, now: bool) -> None:
+        """Accept nobody, and return when what was in flight is finished; `now`: or cut off."""
+        ...
+
+    def hurry(self) -> None:
+        """Do not wait for what is in flight."""
+        ...
+
+
+class Port(Protocol):
+    """A port that can be served."""
+
+    @property
+    def port(self) -> int:
+        """Its number."""
+        ...
+
+    def start(self, settings: ServerSettings, refused: Callable[[int, str], None]) -> Served:
+        """Begin; `refused` hears of requests the parser would not read: status and peer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +123,13 @@ class Site:
         """The port it listens on, known also when 0 was asked for."""
         number: int = self.sockets[0].getsockname()[1]
         return number
+
+    def start(self, settings: ServerSettings, refused: Callable[[int, str], None]) -> Served:
+        """Serve it in this event loop."""
+        config = _configure(self, settings, refused)
+        server = _Server(config)
+        task = asyncio.create_task(server.serve(list(self.sockets)), name=f"port {self.port}")
+        return _Running(config, server, task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +162,14 @@ class _Running:
     server: _Server
     task: asyncio.Task[None]
 
-    @classmethod
-    def start(cls, site: Site, settings: ServerSettings, hooks: Hooks, name: str) -> "_Running":
-        config = _configure(site, settings, hooks)
-        server = _Server(config)
-        task = asyncio.create_task(server.serve(list(site.sockets)), name=f"server: {name}")
-        return cls(config, server, task)
-
     async def wait_started(self) -> None:
         while not self.server.started:
             if self.task.done():
                 await self.task
             await asyncio.sleep(0.01)
+
+    def drain(self) -> None:
+        self.config.draining = True
 
     async def stop(self, *, now: bool) -> None:
         self.server.force_exit = self.server.force_exit or now
@@ -130,8 +183,8 @@ class _Running:
 
 
 async def serve(
-    public: Site,
-    management: Site,
+    public: Port,
+    management: Port | None,
     settings: ServerSettings,
     vitals: Vitals,
     *,
@@ -140,18 +193,21 @@ async def serve(
 ) -> None:
     """Serve until `stopping` is asked, then end cleanly. Raises what a server fails with."""
     _assert_engine()
-    watched = _Running.start(management, settings, hooks, "management")
-    open_to_all = _Running.start(public, settings, hooks, "public")
-    for running in (watched, open_to_all):
+    watched = [management.start(settings, hooks.refused)] if management else []
+    open_to_all = public.start(settings, hooks.refused)
+    servers = (*watched, open_to_all)
+    for running in servers:
         await running.wait_started()
     await hooks.ready()
-    log.info("serving", port=public.port, management_port=management.port)
-    await _first(stopping.wanted.wait(), open_to_all.task, watched.task)
-    hurried = asyncio.create_task(_hurry(stopping, (open_to_all, watched)))
+    if management:
+        log.info("serving", port=public.port, management_port=management.port)
+    await _first(stopping.wanted.wait(), *(running.task for running in servers))
+    hurried = asyncio.create_task(_hurry(stopping, servers))
     try:
         await _drain(open_to_all, settings, vitals, stopping)
         await _until_forced(hooks.drained(), stopping)
-        await watched.stop(now=stopping.forced.is_set())
+        for running in watched:
+            await running.stop(now=stopping.forced.is_set())
     finally:
         hurried.cancel()
     log.info("stopped", forced=stopping.forced.is_set())
@@ -163,64 +219,12 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
         return runner.run(work)
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Return listening sockets; `localhost` means both loopbacks, port 0 any free one.
-
-    Raises `SettingsRefused` when the address or port cannot be had.
-    """
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return _listen_once(host, port)
-        except OSError as error:
-            if port or attempt == ATTEMPTS:
-                raise SettingsRefused(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    raise AssertionError("the last attempt returns or raises")
-
-
-def _listen_once(host: str, port: int) -> list[socket.socket]:
-    hosts = ["127.0.0.1", "::1"] if host == "localhost" else [host]
-    if host == "localhost" and not _has_ipv6_loopback():
-        hosts = ["127.0.0.1"]
-    sockets: list[socket.socket] = []
-    try:
-        for one in hosts:
-            sockets.append(_bind(one, port))
-            port = sockets[0].getsockname()[1]
-    except OSError:
-        for bound in sockets:
-            bound.close()
-        raise
-    return sockets
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
-        bound.bind((host, port))
-        bound.listen(BACKLOG)
-    except OSError:
-        bound.close()
-        raise
-    bound.setblocking(False)  # noqa: FBT003 - the socket module's own signature
-    return bound
-
-
-def _has_ipv6_loopback() -> bool:
-    try:
-        _bind("::1", 0).close()
-    except OSError:
-        return False
-    return True
-
-
-def _configure(site: Site, settings: ServerSettings, hooks: Hooks) -> LimitedConfig:
+def _configure(
+    site: Site, settings: ServerSettings, refused: Callable[[int, str], None]
+) -> LimitedConfig:
     return LimitedConfig(
         site.app,
-        HttpLimits.of(settings, hooks.refused),
+        HttpLimits.of(settings, refused),
         loop="none",
         ws="none",
         interface="asgi3",
@@ -246,21 +250,21 @@ def _assert_engine() -> None:
 
 
 async def _drain(
-    running: _Running, settings: ServerSettings, vitals: Vitals, stopping: Stopping
+    running: Served, settings: ServerSettings, vitals: Vitals, stopping: Stopping
 ) -> None:
     vitals.mark_draining()
-    running.config.draining = True
+    running.drain()
     log.info("draining", seconds=settings.drain_seconds)
     if not running.task.done():
         try:
             async with asyncio.timeout(settings.drain_seconds):
-                await stopping.forced.wait()
+                await stopping.closing.wait()
         except TimeoutError:
             log.info("closing", seconds=settings.grace_seconds)
     await running.stop(now=stopping.forced.is_set())
 
 
-async def _hurry(stopping: Stopping, servers: Sequence[_Running]) -> None:
+async def _hurry(stopping: Stopping, servers: Sequence[Served]) -> None:
     await stopping.forced.wait()
     for running in servers:
         running.hurry()

@@ -6,6 +6,7 @@ import pytest
 from keyturn.errors import SettingsRefused
 from keyturn.settings import ServerSettings
 from keyturn.web import server
+from keyturn.web.listening import listen
 
 
 def close(sockets: list[socket.socket]) -> None:
@@ -14,7 +15,7 @@ def close(sockets: list[socket.socket]) -> None:
 
 
 def test_localhost_is_both_loopbacks_on_one_port():
-    sockets = server.listen("localhost", 0)
+    sockets = listen("localhost", 0)
     addresses = [one.getsockname()[:2] for one in sockets]
     close(sockets)
     assert addresses[0][0] == "127.0.0.1"
@@ -23,18 +24,18 @@ def test_localhost_is_both_loopbacks_on_one_port():
 
 
 def test_a_taken_port_is_a_clear_refusal():
-    taken = server.listen("127.0.0.1", 0)
+    taken = listen("127.0.0.1", 0)
     port = taken[0].getsockname()[1]
     with pytest.raises(SettingsRefused, match=f"127.0.0.1:{port}.*in use"):
-        server.listen("127.0.0.1", port)
+        listen("127.0.0.1", port)
     with pytest.raises(SettingsRefused, match=f"localhost:{port}.*in use"):
-        server.listen("localhost", port)
+        listen("localhost", port)
     close(taken)
 
 
 def test_an_address_of_another_machine_is_a_clear_refusal():
     with pytest.raises(SettingsRefused, match=r"192\.0\.2\.1"):
-        server.listen("192.0.2.1", 0)
+        listen("192.0.2.1", 0)
 
 
 def test_the_server_refuses_an_event_loop_it_was_not_probed_on():
