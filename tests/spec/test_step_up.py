@@ -37,7 +37,9 @@ async def test_a_step_up_ends_the_older_session_at_the_first_refresh(api, spa, b
     assert claims_of(stale["access_token"])["acr"] == STALE
     page = await browser.authorize(spa, **asked)
     assert page.status_code == 200, "the person was not asked again"
+    counted = api.metric("keyturn_step_ups_total", result="ok")
     new = await browser.tokens(spa, person, **asked)
+    assert api.metric("keyturn_step_ups_total", result="ok") == counted + 1
     before, after = claims_of(stale["access_token"]), claims_of(new["access_token"])
     assert after["acr"] == FRESH
     assert after["auth_time"] > before["auth_time"]

@@ -17,6 +17,7 @@ from keyturn.pages.languages import Language
 from keyturn.pages.links import links_of
 from keyturn.pages.page import LANGUAGE, Page, Pages
 from keyturn.pages.waiting import Purpose, Transactions, note_way_back
+from keyturn.telemetry.callers import ANONYMOUS, acting_as
 from keyturn.users.accounts import Accounts
 from keyturn.users.authenticate import Authenticator
 from keyturn.users.model import Authenticated
@@ -100,7 +101,8 @@ class LoginPage:
 
     async def _sign_in(self, request: Request, form: Form) -> StartedLogin:
         address = self.address.of(request)
-        again = await self.transactions.login(request) is not None
+        with acting_as(ANONYMOUS):  # a cookie is no proof of who tries a password here
+            again = await self.transactions.login(request) is not None
         person = await self.authenticator.authenticate(
             form["email"], form["password"], address, again=again
         )
