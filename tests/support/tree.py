@@ -71,3 +71,8 @@ def differences(told: Collection[str], real: Collection[str]) -> list[str]:
     """Return what is real and not told, and what is told and not real: the guards' complaints."""
     untold = [f"{one}: told nowhere" for one in sorted(set(real) - set(told))]
     return untold + [f"{one}: there is no such thing" for one in sorted(set(told) - set(real))]
+
+
+def prose(page: str) -> str:
+    """Return a Markdown page without its blocks of code, whose marks would be taken for spans'."""
+    return re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL)
