@@ -174,6 +174,11 @@ class Container:
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of its first process."""
+        user, system = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def execute(
         self, *command: str, user: str = "65532:65532"
     ) -> "subprocess.CompletedProcess[str]":
