@@ -1,7 +1,6 @@
 """The numbers of several processes as one: counters and histograms add up, gauges by their rule.
 
-Exemplars stay: of several for one bucket, the newest. `..._created` is the earliest, because the
-sum began with the first process.
+Exemplars stay: of several for one bucket, the newest.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +15,6 @@ from keyturn.workers.snapshot import Snapshot
 
 _Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 
-_CREATED = "_created"
 _LASTING = frozenset({"counter", "histogram", "summary"})
 """What an ended process has counted stays counted; how it stood is of no interest any more."""
 
@@ -73,9 +71,7 @@ class _Family:
         first = several[0]
         if len(several) == 1:
             return first
-        created = self.empty.type in _LASTING and first.name.endswith(_CREATED)
-        rule = Rule.OLDEST if created else self.rule
-        value = rule.of([one.value for one in several])
+        value = self.rule.of([one.value for one in several])
         return first._replace(value=value, exemplar=_newest(several))
 
 

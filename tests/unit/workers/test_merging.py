@@ -127,23 +127,12 @@ def test_the_newest_exemplar_of_a_bucket_stays_also_of_a_worker_that_has_ended()
     assert exemplars == {"1.0": "new", "2.0": "only", "+Inf": "late"}
 
 
-def test_a_sum_was_created_when_the_first_of_its_processes_was():
-    def process(created):
-        registry = CollectorRegistry()
-        counter = Counter("jobs", "x", registry=registry)
-        counter._created = created
-        return taken(registry)
-
-    merged = merge(process(30.0), [process(10.0), process(20.0)])
-    assert [one.value for one in merged[0].samples if one.name == "jobs_created"] == [10.0]
-
-
 def test_the_whole_catalogue_survives_the_way_to_the_parent_and_both_formats():
     parent, worker = Metrics(), Metrics()
     for one in (parent, worker):
         one.build.info({"version": "1"})
-        one.token_request("refresh_token", "ok")
-        one.http_requests.labels("GET", "/x", "200").observe(0.1, {"trace_id": "a" * 32})
+        one.token_requests("refresh_token", "ok")
+        one.requests.child("GET", "/x", 200).observe(0.1, {"trace_id": "a" * 32})
     worker.clock_skew.set(float("-inf"))
     totals = Totals(parent.registry)
     totals.note(1, read(orjson.loads(orjson.dumps(plain(taken(worker.registry))))))
