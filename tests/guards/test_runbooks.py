@@ -20,6 +20,7 @@ OF_WORKERS = {"keyturn_workers", "keyturn_worker_restarts_total"}
 OTHERS = {
     "dashboard_url",
     "wait_event",
+    "url_file",
     "pg_stat_activity",
     "pg_stat_user_tables",
     "jwks_uri",
