@@ -2,6 +2,10 @@
 
 `KEYTURN_TEST_POSTGRES_URL` names another server to use (a superuser's URL); the suite then makes
 and drops databases named `keyturn_t...` on it and touches nothing else.
+
+`KEYTURN_TEST_REDIS=sentinel` (or `cluster`) puts the shared servers' Redis behind Sentinels or on a
+Cluster. A Cluster has no numbered databases: a test that wants an empty one has all flushed, from
+which those that share it recover by themselves. A test that kills or freezes its own Redis keeps it.
 """
 
 import os
@@ -9,22 +13,19 @@ import ssl
 import sys
 from collections.abc import AsyncIterator
 from functools import cache
-from itertools import count
 
 import httpcore2
 import hypothesis
 import pytest
-import redis.asyncio
 import typer.testing
 
-from keyturn.dev.valkey import SETTINGS, ValkeyServer
-from support import quick_hashes, replicas
+from keyturn.dev.valkey import ValkeyServer
+from support import quick_hashes, redis_topologies, replicas
 from support.api import Api, api_of
+from support.redis_topologies import DATABASES, KeySpaces
 from support.servers import Databases, private_postgres, private_valkey
 
 HTTPS = "https://localhost:8443"
-
-_key_spaces = count()
 
 # Rewriting the asserts of all tests takes longer than running many of them, in each worker again
 # where the environment says that Python keeps nothing compiled.
@@ -97,6 +98,12 @@ async def keyed_database_url(databases: Databases) -> AsyncIterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session", autouse=True)
+def redis_topology() -> str:
+    """What the developer's environment asks for: `server`, `sentinel` or `cluster`."""
+    return os.environ.pop("KEYTURN_TEST_REDIS", "server")
+
+
 @pytest.fixture(scope="session")
 async def valkey_server() -> AsyncIterator[ValkeyServer]:
     """The session's Valkey. A test that disturbs it takes `private_valkey` instead."""
@@ -104,19 +111,29 @@ async def valkey_server() -> AsyncIterator[ValkeyServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+async def key_spaces(redis_topology: str, valkey_server: ValkeyServer) -> AsyncIterator[KeySpaces]:
+    """Where the session's key spaces are: on the server above, or on a whole topology."""
+    if redis_topology == "server":
+        yield KeySpaces(valkey_server)
+    elif redis_topology == "sentinel":
+        async with redis_topologies.watched(DATABASES) as running:
+            yield KeySpaces(running)
+    else:
+        async with redis_topologies.clustered(HTTPS) as running:
+            yield KeySpaces(running)
+
+
 @pytest.fixture
-async def redis_url(valkey_server: ValkeyServer) -> str:
-    """A numbered Valkey database that this test finds empty."""
-    url = f"{valkey_server.url}?db={next(_key_spaces) % (int(SETTINGS['databases']) - 1)}"
-    async with redis.asyncio.from_url(url) as client:
-        await client.flushdb()
-    return url
+async def redis_url(key_spaces: KeySpaces) -> str:
+    """A key space that this test finds empty."""
+    return await key_spaces.empty()
 
 
 @pytest.fixture(scope="session")
-def shared_redis_url(valkey_server: ValkeyServer) -> str:
-    """The key space no test flushes."""
-    return f"{valkey_server.url}?db={int(SETTINGS['databases']) - 1}"
+def shared_redis_url(key_spaces: KeySpaces) -> str:
+    """The key space no test flushes, where there is more than one."""
+    return key_spaces.shared
 
 
 @pytest.fixture(scope="session")

@@ -22,15 +22,10 @@ LONGEST_LIFETIME = 400 * 86400
 ENCODED = "with blanks and / ? # @ : [ ] % of the password percent-encoded"
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-PLAIN = frozenset({"db", "username", "password", "client_name"})
-TLS = frozenset({"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password"})
-VERIFYING = frozenset({"ssl_cert_reqs", "ssl_check_hostname"})
-REDIS_OPTIONS = {"redis": PLAIN, "unix": PLAIN, "rediss": PLAIN | TLS | VERIFYING}
-"""What a URL may ask of the driver, by scheme; deadlines and the protocol are ours to decide."""
 
 _ISSUER = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?")
 _ID = re.compile(r"[0-9]{1,3}")
-_HOST = re.compile(r"(?:\[[^\]@]+\]|[^\[\]@:/,]+)(?::([0-9]{1,5}))?")
+_HOST = re.compile(r"(\[[^\]@]+\]|[^\[\]@:/,]+)(?::([0-9]{1,5}))?")
 
 
 # A bound given beside one of these two would be ignored: write `int` or `float` with both then.
@@ -64,18 +59,9 @@ def postgres_url(value: SecretStr) -> SecretStr:
     raise ValueError(f"write postgresql://user:password@host:port/database, {ENCODED}")
 
 
-def redis_url(value: SecretStr) -> SecretStr:
-    """Return a URL, checked as the Redis driver would read it."""
-    if _is_redis_url(value.get_secret_value()):
-        return value
-    raise ValueError(
-        f"write redis://user:password@host:port/0, rediss:// for TLS, or unix:///path, {ENCODED}"
-    )
-
-
 def _is_postgres_url(text: str) -> bool:
     try:
-        parts, options = _split(text)
+        parts, options = split(text)
         ports = [int(port) for port in options.get("port", "1").split(",")]
     except ValueError:
         return False
@@ -87,22 +73,7 @@ def _is_postgres_url(text: str) -> bool:
     )
 
 
-def _is_redis_url(text: str) -> bool:
-    try:
-        parts, options = _split(text)
-    except ValueError:
-        return False
-    path = r"/.+" if parts.scheme == "unix" else r"(/[0-9]*)?"
-    return (
-        parts.scheme in REDIS_OPTIONS
-        and REDIS_OPTIONS[parts.scheme].issuperset(options)
-        and options.get("db", "0").isdecimal()
-        and re.fullmatch(path, parts.path) is not None
-        and _is_host(parts.netloc.rpartition("@")[2] or "localhost")
-    )
-
-
-def _split(text: str) -> tuple[SplitResult, dict[str, str]]:
+def split(text: str) -> tuple[SplitResult, dict[str, str]]:
     """Return a URL's parts and options; whatever is out of place was part of a password."""
     parts = urlsplit(text)
     options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
@@ -117,9 +88,20 @@ def _has_hosts(netloc: str) -> bool:
     return not hosts or all(map(_is_host, hosts.split(",")))
 
 
-def _is_host(text: str) -> bool:
+def read_host(text: str, port: int) -> tuple[str, int]:
+    """Return host and port of `host:port`, or of `host` with the usual `port`."""
     match = _HOST.fullmatch(text)
-    return match is not None and 0 < int(match[1] or 1) <= HIGHEST_PORT
+    if match is None or not 0 < int(match[2] or port) <= HIGHEST_PORT:
+        raise ValueError("not a host")
+    return match[1].strip("[]"), int(match[2] or port)
+
+
+def _is_host(text: str) -> bool:
+    try:
+        read_host(text, 1)
+    except ValueError:
+        return False
+    return True
 
 
 def master_secrets(text: str) -> dict[int, bytes]:

@@ -31,6 +31,7 @@ from support import replicas
 from support.api import APP, PASSWORD, Api, Person, SignedIn, api_of, claims_of, joined, memoryless
 from support.browserless import SPA, Browserless, forms_of
 from support.proxy import Proxy
+from support.redis_topologies import KeySpaces
 from support.replicas import Replica
 from support.television import entry
 
@@ -96,9 +97,9 @@ class Guarded:
 
 
 @pytest.fixture(scope="module")
-async def guarded(databases, valkey_server, shared_redis_url):
+async def guarded(databases, valkey_server):
     socket = urlsplit(valkey_server.url).path
-    number = shared_redis_url.rpartition("=")[2]
+    number = KeySpaces(valkey_server).shared.rpartition("=")[2]
     async with Proxy.to(socket) as wire, databases.fresh(keyed=True) as url:
         settings = replicas.settings(
             url,
@@ -127,9 +128,9 @@ async def tight(guarded):
 
 
 @pytest.fixture
-async def counters(guarded, shared_redis_url):
+async def counters(guarded, valkey_server):
     """Redis itself, not over the wire: its throttle keys are those of this issuer."""
-    async with redis.asyncio.from_url(shared_redis_url) as client:
+    async with redis.asyncio.from_url(KeySpaces(valkey_server).shared) as client:
         yield client
 
 

@@ -20,7 +20,6 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
-import redis.asyncio
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -35,6 +34,7 @@ from support.browserless import SPA, Browserless
 from support.forging import Forger, purpose_key
 from support.possession import Holder
 from support.pushing import pushed, visit
+from support.redis_topologies import connect, on_all_nodes
 from support.replicas import AUDIENCE, ORIGIN, REGISTERING
 from support.secret_scan import (
     Finding,
@@ -118,11 +118,11 @@ async def day(databases, shared_redis_url, tmp_path_factory) -> AsyncIterator[Da
     folder, name = tmp_path_factory.mktemp("secrets"), f"scanned_{uuid4().hex[:8]}"
     passwords = {kind: token_urlsafe(24) for kind in ("database", "redis")}
     master = f"1: {token_urlsafe(32)}"
-    async with databases.fresh() as url, redis.asyncio.from_url(shared_redis_url) as operator:
+    async with databases.fresh() as url, connect(shared_redis_url) as operator:
         await databases.admin.execute(f"create role {name} superuser login")
         await operator.acl_setuser(
             name, enabled=True, passwords=f"+{passwords['redis']}", keys="*", channels="*",
-            categories=["+@all"],
+            categories=["+@all"], **on_all_nodes(operator),
         )  # fmt: skip
         settings = replicas.settings(
             url, None, issuer="https://localhost:8447", log__level="debug", **REGISTERING
@@ -376,7 +376,7 @@ async def planted_in_table(day: Day, text: str) -> None:
 
 
 async def planted_in_redis(day: Day, text: str) -> None:
-    async with redis.asyncio.from_url(day.redis_url) as client:
+    async with connect(day.redis_url) as client:
         await client.set("a planted key", text, ex=60)
 
 
@@ -412,7 +412,7 @@ async def test_OP_1_the_same_search_finds_what_is_planted(day):
     finally:
         waiting.kill()
         waiting.wait()
-        async with redis.asyncio.from_url(day.redis_url) as client:
+        async with connect(day.redis_url) as client:
             await client.delete("a planted key")
         await day.api.sql.execute("update users set name = 'Ada'")
     places = (

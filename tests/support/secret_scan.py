@@ -12,9 +12,9 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes, urlsplit
 
 import asyncpg
-import redis.asyncio
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from support.redis_topologies import connect
 from support.replicas import Replica
 
 LEAST = 8
@@ -112,7 +112,7 @@ async def database_dump(sql: asyncpg.Connection | asyncpg.Pool) -> dict[str, byt
 async def redis_dump(url: str) -> bytes:
     """Return every key of a Redis database with its value as serialised and as text."""
     pieces: list[bytes] = []
-    async with redis.asyncio.from_url(url) as client:
+    async with connect(url) as client:
         async for key in client.scan_iter(count=1000):
             kind = await client.type(key)
             read = {

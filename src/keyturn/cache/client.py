@@ -1,37 +1,31 @@
 """Redis, one command or script at a time: a deadline on each, a breaker before all of them.
 
-The driver's connections are held directly, without its pool and retries: a connection whose
-answer did not come in time is closed, never lent again, because the late answer would be read as
-the answer to the next question. With tokens, that would be somebody else's revocation.
+One server, or the primary that Sentinels name, or the node of a Cluster that has our keys: `lines`
+knows which. After a deadline nothing is tried again; who asked falls back at once.
 """
 
 import asyncio
 import hashlib
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any
 
-from redis.asyncio import ConnectionPool
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from keyturn.cache.breaker import Breaker
+from keyturn.cache.discovery import TROUBLE
+from keyturn.cache.lines import Argument, Lines
 from keyturn.clock import Clock
 from keyturn.errors import CacheUnavailable
 from keyturn.settings_redis import RedisSettings
+from keyturn.settings_redis_url import read_redis_url
 from keyturn.telemetry.instruments import OTHER
 from keyturn.telemetry.metrics import Metrics
 
-Argument: TypeAlias = str | bytes | int | float
-
 MOST_CONNECTIONS = 64
 """Calls at once; more wait for their turn within their own deadline."""
-
-TROUBLE = (RedisError, OSError, EOFError, ValueError)
-"""What a dead line, or a server that does not speak the protocol, makes the driver raise."""
 
 
 def keyspace(issuer: str, name: str) -> str:
@@ -42,30 +36,38 @@ def keyspace(issuer: str, name: str) -> str:
 
 @dataclass(slots=True, eq=False)
 class Cache:
-    """One Redis server, or none at all; every method raises `CacheUnavailable` and nothing else."""
+    """One Redis, or none at all; every method raises `CacheUnavailable` and nothing else."""
 
     settings: RedisSettings
     metrics: Metrics
     clock: Clock
-    _lines: ConnectionPool | None = field(init=False, repr=False)
-    _idle: deque[AbstractConnection] = field(init=False, repr=False, default_factory=deque)
+    _lines: Lines | None = field(init=False, repr=False, default=None)
     _turn: asyncio.Semaphore = field(init=False, repr=False)
     breaker: Breaker = field(init=False)
 
     def __post_init__(self) -> None:
         """Read the URL; nothing is connected before the first call."""
-        url = self.settings.url
-        # The pool is only the driver's reader of URLs and maker of connections.
-        self._lines = None if url is None else _maker(url.get_secret_value())
         self._turn = asyncio.Semaphore(MOST_CONNECTIONS)
         self.breaker = Breaker(
             self.clock, self.settings.breaker_failures, self.settings.breaker_pause
         )
+        if self.settings.url is not None:
+            url = read_redis_url(self.settings.url.get_secret_value())
+            # Of a server that has just become the primary, nothing bad is known yet.
+            self._lines = Lines(url, self.clock, self.breaker.succeeded)
 
     @property
     def is_configured(self) -> bool:
         """Whether there is a server to ask; without one every call fails at once, uncounted."""
         return self._lines is not None
+
+    @property
+    def epoch(self) -> int:
+        """A number that changes when another server takes over: with it, all that was proven.
+
+        An answer is of this epoch's server when the number is the same before and after it.
+        """
+        return 0 if self._lines is None else self._lines.epoch
 
     async def execute(self, *command: Argument) -> Any:
         """Send one command and return its reply as RESP2 gives it: bytes, int, list or None."""
@@ -80,17 +82,18 @@ class Cache:
         args: Sequence[Argument] = (),
         *,
         operation: str = OTHER,
+        epoch: int | None = None,
     ) -> Any:
         """Run a Lua script, by its digest when the server knows it; KEYS and ARGV as given.
 
-        `operation` is what the metrics name it.
+        `operation` is what the metrics name it. With an `epoch`, only by that epoch's server.
         """
         rest = (len(keys), *keys, *args)
         async with self._deadline(operation):
             try:
-                return await self._timed(operation, ("EVALSHA", _digest(script), *rest))
+                return await self._timed(operation, ("EVALSHA", _digest(script), *rest), epoch)
             except NoScriptError:
-                return await self._timed(operation, ("EVAL", script, *rest))
+                return await self._timed(operation, ("EVAL", script, *rest), epoch)
 
     async def zmscore(self, key: str, *members: str) -> tuple[float | None, ...]:
         """Return the scores of `members`, None for those that are not in the set."""
@@ -106,14 +109,17 @@ class Cache:
 
     async def close(self) -> None:
         """Close every idle connection; those in use close when their call ends."""
-        self._lines = None
-        await self._hang_up(*self._idle)
+        lines, self._lines = self._lines, None
+        if lines is not None:
+            await lines.close()
 
     @asynccontextmanager
     async def _deadline(self, operation: str) -> AsyncIterator[None]:
         """Refuse while open; end the block in time; say what went wrong in one word, no secret."""
         if self._lines is None:
             raise CacheUnavailable("no Redis is configured")
+        # Before the breaker: it opens when a primary has died, and its successor closes it.
+        self._lines.look()
         if not self.breaker.admits():
             self.metrics.redis_errors(operation, "open")
             raise CacheUnavailable("breaker: open")
@@ -132,54 +138,19 @@ class Cache:
             raise CacheUnavailable(f"{kind}: {type(error).__name__}") from None
         self.breaker.succeeded()
 
-    async def _timed(self, operation: str, command: Sequence[Argument]) -> Any:
+    async def _timed(
+        self, operation: str, command: Sequence[Argument], epoch: int | None = None
+    ) -> Any:
         began = self.clock.monotonic()
-        reply = await self._ask(command)
+        reply = await self._ask(command, epoch)
         self.metrics.redis_operations[operation].observe(self.clock.monotonic() - began)
         return reply
 
-    async def _ask(self, command: Sequence[Argument]) -> Any:
+    async def _ask(self, command: Sequence[Argument], epoch: int | None = None) -> Any:
         async with self._turn:
-            line = self._line()
-            try:
-                await line.send_command(*command)
-                reply = await line.read_response()
-            except ResponseError as error:
-                if isinstance(error, ReadOnlyError):
-                    # Demoted under us: only new connections can find the new primary.
-                    await self._hang_up(line, *self._idle)
-                else:
-                    self._idle.append(line)
-                raise
-            except TROUBLE:
-                await self._hang_up(line, *self._idle)
-                raise
-            except BaseException:
-                await self._hang_up(line)
-                raise
-            self._idle.append(line)
-            return reply
-
-    def _line(self) -> AbstractConnection:
-        if self._idle:
-            return self._idle.pop()
-        if self._lines is None:
-            raise CacheUnavailable("closed")
-        line: AbstractConnection = self._lines.make_connection()  # type: ignore[no-untyped-call]
-        return line
-
-    async def _hang_up(self, *lines: AbstractConnection) -> None:
-        for line in lines:
-            if line in self._idle:
-                self._idle.remove(line)
-            await line.disconnect(nowait=True)
-
-
-def _maker(url: str) -> ConnectionPool:
-    # Without `driver_info` each connection reads the driver's package metadata, blocking the loop.
-    return ConnectionPool.from_url(
-        url, protocol=2, socket_timeout=None, socket_connect_timeout=None, driver_info=None
-    )
+            if self._lines is None:
+                raise CacheUnavailable("closed")
+            return await self._lines.exchange(command, epoch)
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from math import isfinite
 
-from keyturn.cache.client import Argument, Cache, keyspace
+from keyturn.cache.client import Cache, keyspace
 from keyturn.clock import Clock
 from keyturn.revocation.copy import MICROSECONDS
 from keyturn.revocation.freshness import Freshness
@@ -41,6 +41,7 @@ class RevocationCache:
     issuer: str
     trust: float
     freshness: Freshness = field(init=False)
+    _epoch: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         """Start without any trust."""
@@ -71,15 +72,22 @@ class RevocationCache:
         score = int(expires_at.timestamp() * MICROSECONDS)
         key = revocations_key(self.issuer)
         for start in range(0, len(ids), BATCH):
-            pairs: list[Argument] = []
+            pairs: list[int | str] = []
             for one in ids[start : start + BATCH]:
                 pairs += (score, f"{kind}:{one}")
             await self.cache.execute("ZADD", key, "NX", *pairs)
 
     async def _scores(self, *members: str) -> tuple[float | None, ...]:
-        asked_at = self.clock.monotonic()
+        asked_at, epoch = self.clock.monotonic(), self.cache.epoch
         *listed, upto = await self.cache.zmscore(revocations_key(self.issuer), *members, UPTO)
         if upto is not None and not isfinite(upto):
             upto = None
+        if epoch != self.cache.epoch:
+            # Another server took over meanwhile: nobody can tell which of the two this is from.
+            return (*listed, None)
+        if epoch != self._epoch:
+            # A later `upto` over there proves no write: it may have stood still for a minute,
+            # while the former primary, cut off, went on showing an earlier one.
+            self._epoch, self.freshness = epoch, Freshness(self.trust)
         self.freshness.observe(upto, asked_at, self.clock.monotonic())
         return (*listed, upto)

@@ -1,11 +1,12 @@
 """The copier's words to Redis: read how far the set goes, add rows, claim that it is complete."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import isfinite
 
-from keyturn.cache.client import Argument, Cache
+from keyturn.cache.client import Cache
+from keyturn.cache.lines import Argument
 from keyturn.revocation.record import Horizon, Revoked
 from keyturn.revocation.scripts import ADD, CLAIM, READ, REPLACE, STAGE
 
@@ -34,10 +35,12 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What the set said: two times as Redis writes them, and when, by the clock of Redis."""
+    """What the set said: two times as Redis writes them, and when, by the clock of that Redis."""
 
     text: bytes
     read_at: bytes
+    epoch: int = 0
+    """Which server that was: another one's clock is not to be compared with this one's."""
 
     def settled_by(self, now: int) -> int | None:
         """Return the time before which nothing is missing from the set.
@@ -69,8 +72,17 @@ class Copy:
 
     async def read(self) -> Mark:
         """Return how far the set says it goes."""
+        epoch = self.cache.epoch
+        text, read_at = await self._read()
+        if epoch != self.cache.epoch:
+            # The server was found, or changed, by this question: which one answered is not known.
+            epoch = self.cache.epoch
+            text, read_at = await self._read()
+        return Mark(text, read_at, epoch)
+
+    async def _read(self) -> tuple[bytes, bytes]:
         text, read_at = await self.cache.eval(READ, [self.key], operation="copy")
-        return Mark(text, read_at)
+        return text, read_at
 
     async def add(
         self, mark: Mark, settled: int, rows: Sequence[Revoked]
@@ -84,11 +96,11 @@ class Copy:
         if reply is None:
             return None
         text, added = reply
-        return Mark(text, mark.read_at), [rows[int(place)] for place in added.split()]
+        return replace(mark, text=text), [rows[int(place)] for place in added.split()]
 
     async def claim(self, mark: Mark, horizon: Horizon) -> Outcome:
         """Say that the set with this mark has everything as of `horizon`; trim what has expired."""
-        return await self._ask(CLAIM, [self.key], self._claim(mark, horizon))
+        return await self._ask(CLAIM, [self.key], self._claim(mark, horizon), mark.epoch)
 
     async def stage(self, staged: Staged, rows: Sequence[Revoked]) -> None:
         """Add rows to a set nobody reads yet."""
@@ -101,14 +113,17 @@ class Copy:
         Overtaken also when the staged set has not all its members any more.
         """
         args = [*self._claim(mark, horizon), staged.size]
-        return await self._ask(REPLACE, [self.key, staged.key], args)
+        return await self._ask(REPLACE, [self.key, staged.key], args, mark.epoch)
 
     def _claim(self, mark: Mark, horizon: Horizon) -> list[Argument]:
         age = int(self.patience * MICROSECONDS)
         return [mark.text, mark.read_at, age, horizon.now, horizon.settled]
 
-    async def _ask(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> Outcome:
-        return Outcome((await self.cache.eval(script, keys, args, operation="copy")).decode())
+    async def _ask(
+        self, script: str, keys: Sequence[str], args: Sequence[Argument], epoch: int
+    ) -> Outcome:
+        answer = await self.cache.eval(script, keys, args, operation="copy", epoch=epoch)
+        return Outcome(answer.decode())
 
 
 def _time(text: bytes) -> float | None:

@@ -154,6 +154,10 @@ def test_an_issuer_that_could_be_written_in_two_ways_is_refused(issuer):
         ("redis.url", "redis://:p@w@127.0.0.1:6379/?db=3"),
         ("redis.url", "rediss://cache:6380/0?ssl_ca_certs=%2Fetc%2Fca.pem"),
         ("redis.url", "unix:///run/valkey.sock?db=3"),
+        ("redis.url", "redis+sentinel://u:p%40w@s1:26379,s2,[2001:db8::1]:26379/3?service=main"),
+        ("redis.url", "rediss+sentinel://s1/?service=m&sentinel_password=p&ssl_ca_certs=%2Fca.pem"),
+        ("redis.url", "redis+cluster://u:p@n1:6379,n2:6379"),
+        ("redis.url", "rediss+cluster://n1/0?ssl_cert_reqs=none"),
     ],
 )
 def test_a_url_that_the_driver_reads_is_taken(name, url):
@@ -198,6 +202,17 @@ UNREADABLE = {
         f"redis://:{CANARY}@cache?ssl_ca_certs=x",
         f"unix://:{CANARY}@",
         f"cache:6379:{CANARY}",
+        f"redis+sentinel://:{CANARY}@s1,s2/0",
+        f"redis+sentinel://:{CANARY}@s1,s2/0?service=",
+        f"redis+sentinel://:{CANARY}@s1,/0?service=main",
+        f"redis+sentinel://:{CANARY}@s1/zero?service=main",
+        f"redis+sentinel://:{CANARY}/w@s1/0?service=main",
+        f"redis+cluster://:{CANARY}@n1,n2/1",
+        f"redis+cluster://:{CANARY}@n1?db=1",
+        f"redis+cluster://:{CANARY}@n1?service=main",
+        f"redis+server://:{CANARY}@n1",
+        f"redis+://:{CANARY}@n1",
+        f"unix+cluster://:{CANARY}@n1/path",
         "",
     ],
 }
