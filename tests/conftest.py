@@ -12,6 +12,7 @@ import os
 import ssl
 import sys
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from functools import cache
 
 import httpcore2
@@ -20,7 +21,7 @@ import pytest
 import typer.testing
 
 from keyturn.dev.valkey import ValkeyServer
-from support import quick_hashes, redis_topologies, replicas
+from support import pooled, quick_hashes, redis_topologies, replicas
 from support.api import Api, api_of
 from support.redis_topologies import DATABASES, KeySpaces
 from support.servers import Databases, private_postgres, private_valkey
@@ -77,10 +78,17 @@ async def postgres_url(given_postgres_url: str | None) -> AsyncIterator[str]:
         yield server.url
 
 
+@pytest.fixture(scope="session", autouse=True)
+def wants_pooler() -> str | None:
+    """Whether every server is to be behind a PgBouncer (`support.pooled`); no setting of one."""
+    return os.environ.pop(pooled.VARIABLE, None)
+
+
 @pytest.fixture(scope="session")
-async def databases(postgres_url: str) -> AsyncIterator[Databases]:
+async def databases(postgres_url: str, wants_pooler: str | None) -> AsyncIterator[Databases]:
     """The session's migrated template, and clones of it."""
-    async with Databases.on(postgres_url) as databases:
+    pooler = pooled.everywhere(postgres_url) if wants_pooler else nullcontext()
+    async with pooler, Databases.on(postgres_url) as databases:
         yield databases
 
 

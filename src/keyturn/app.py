@@ -110,7 +110,7 @@ class Background:
     @classmethod
     def of(cls, parts: Parts, on_started: Callable[[], Awaitable[None]]) -> "Background":
         """Build the jobs of one process; `on_started` runs once everything is loaded."""
-        leadership = Leadership(parts.settings.postgres, parts.metrics)
+        leadership = Leadership(parts.settings.postgres.direct(), parts.metrics)
         rotate_keys = _rotate_keys(parts)
         upkeep = (*_upkeep(parts, leadership), *_logouts(parts))
         jobs = (
@@ -185,6 +185,7 @@ def _knowledge(
     """Start-up, and what each process knows of keys and clients and hears of their changes."""
     interval = parts.settings.jobs.keys_interval
     reload_keyring = ReloadKeyring(parts.keyring, interval)
+    # Behind a pooler nothing is heard: there the registry and the keyring go by the clock alone.
     listener = Listener(parts.settings.postgres)
     listener.on(CLIENTS_CHANNEL, parts.registry.invalidate)
     listener.on(KEYS_CHANNEL, reload_keyring.wake)
@@ -192,7 +193,8 @@ def _knowledge(
     start_up = StartUp(
         parts.database, rotate_keys, parts.keyring, parts.vitals, apply_clients, on_started
     )
-    return (start_up, listener, parts.registry, reload_keyring)
+    listening = () if parts.settings.postgres.is_pooled else (listener,)
+    return (start_up, *listening, parts.registry, reload_keyring)
 
 
 def _upkeep(parts: Parts, leadership: Leadership) -> Sequence[Job]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from keyturn.errors import SettingsRefused
 from keyturn.settings import PREFIX, Settings
-from keyturn.settings_syntax import Section
+from keyturn.settings_syntax import SecretInFile, Section
 
 CONFIG = "KEYTURN_CONFIG"
 SERVER = "KEYTURN_SERVER"
@@ -28,7 +28,7 @@ CLIENT_SECRET_FILE = "KEYTURN_CLIENT_SECRET_FILE"  # noqa: S105 - a name
 NO_SETTINGS = frozenset({CONFIG, SERVER, CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE})
 """What commands read: where settings are, or a server to ask, and as whom."""
 
-SECRET_FILE_KEYS = frozenset({"secrets_file", "url_file"})
+SECRET_FILE_KEYS = frozenset({"secrets_file", "url_file", "direct_url_file"})
 
 _OF_KUBERNETES = re.compile(
     r"KEYTURN_SERVICE_HOST=.*|KEYTURN_SERVICE_PORT(_[A-Z0-9_]+)?=[0-9]+"
@@ -83,7 +83,7 @@ def _read_file_twins(tree: dict[str, Any], base: Path) -> dict[str, Any]:
         if isinstance(value, dict):
             result[key] = _read_file_twins(value, base)
         elif key in SECRET_FILE_KEYS:
-            result[key.removesuffix("_file")] = read_secret_file(base / str(value))
+            result[key.removesuffix("_file")] = _secret_in(base / str(value))
         else:
             result[key] = value
     return result
@@ -103,10 +103,15 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             if not isinstance(node, dict):
                 raise SettingsRefused(f"{name}: a shorter variable sets all of {section}")
         if key in SECRET_FILE_KEYS:
-            node[key.removesuffix("_file")] = read_secret_file(Path(text))
+            node[key.removesuffix("_file")] = _secret_in(Path(text))
         else:
             node[key] = text
     return tree
+
+
+def _secret_in(path: Path) -> SecretInFile:
+    # Absolute: it is read again, wherever the process stands by then.
+    return SecretInFile(read_secret_file(path), path.absolute())
 
 
 def read_secret_file(path: Path) -> str:

@@ -5,6 +5,7 @@ standard library's error repeats part of the URL, and that part may be a passwor
 """
 
 import re
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -38,6 +39,17 @@ class Section(BaseModel):
     """A group of settings; unknown members are refused, values never change after start."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SecretInFile(SecretStr):
+    """A secret that stands in a file, which may say another one later.
+
+    `path` is where whoever wants the present one reads again (`configuration.read_secret_file`).
+    """
+
+    def __init__(self, value: str, path: Path) -> None:
+        super().__init__(value)
+        self.path = path
 
 
 def issuer(value: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx2
 
-from support import quick_hashes, starts
+from support import pooled, quick_hashes, starts
 
 ISSUER = "http://localhost:8080"
 AUDIENCE = "https://api.example.com"
@@ -108,7 +108,7 @@ def settings(database_url: str, redis_url: str | None, **changes: str) -> dict[s
         "issuer": ISSUER,
         "secrets": MASTER,
         "development": "true",
-        "postgres__url": database_url,
+        **pooled.settings(database_url),
         "server__host": "127.0.0.1",
         "server__port": "0",
         "server__management_host": "127.0.0.1",

@@ -172,7 +172,11 @@ class Databases:
 
 async def add_keys(database_url: str) -> None:
     """Make the signing keys that the first server on this database would make."""
-    parts = Parts.of(load_settings(replicas.settings(database_url, None)), SystemClock())
+    # Never through a pooler, which would keep a connection: nobody could copy this database.
+    straight = replicas.settings(
+        database_url, None, postgres__url=database_url, postgres__pooler="none"
+    )
+    parts = Parts.of(load_settings(straight), SystemClock())
     try:
         await parts.key_rotation.run_due()
     finally:

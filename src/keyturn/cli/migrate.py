@@ -19,7 +19,7 @@ def migrate(
     """Apply the migrations this database lacks; a second run finds nothing to do."""
 
     async def work() -> None:
-        dsn = load_settings(environment(), config).postgres.dsn()
+        dsn = load_settings(environment(), config).postgres.direct().dsn()
         if wait:
             await schema.wait_until_reachable(dsn)
         applied = await schema.migrate(dsn, contract=contract, dry_run=dry_run)

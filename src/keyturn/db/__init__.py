@@ -1,7 +1,11 @@
 """PostgreSQL, the only truth.
 
-`pool`       held connections with every named query prepared, and deadlines
+`pool`       held connections, lent one by one
+`line`       one of them: every named query prepared, and deadlines
 `connection` how one is opened       `trouble`  which errors are the server's
+`address`    where, and the login, read again from its file
+`session`    what is asked of the server: once, or in each transaction behind a pooler
+`persistence` asking again when connections are ended
 `turns`      who waits for a connection, in order
 `queries`    loads the named queries of a room's `.sql` file
 `migrate`    applies `migrations/*.sql` in order under an advisory lock

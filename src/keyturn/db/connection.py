@@ -1,5 +1,6 @@
 """How a connection is opened: to a server that takes writes, with our deadlines and codecs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
@@ -7,6 +8,8 @@ import asyncpg
 import orjson
 from asyncpg.connect_utils import SessionAttribute
 
+from keyturn.db.address import Address
+from keyturn.db.session import Session
 from keyturn.db.trouble import TROUBLE
 from keyturn.settings_postgres import PostgresSettings
 
@@ -20,27 +23,45 @@ class Opener:
     """
 
     settings: PostgresSettings
-    session_settings: dict[str, str] = field(default_factory=dict)
-    _urls: list[str] = field(init=False, repr=False)
-    """One a host; the one that answered last is first."""
+    session_settings: Mapping[str, str] = field(default_factory=dict)
+    session: Session = field(init=False)
+    _address: Address = field(init=False)
+    _last_host: str = field(default="", init=False)
+    """The host that answered last, which is asked first."""
 
     def __post_init__(self) -> None:
-        """Read the hosts."""
-        self._urls = one_host_each(self.settings.dsn())
+        """Nothing is read or connected before the first connection is wanted."""
+        self.session = Session.of(self.settings, self.session_settings)
+        self._address = Address(self.settings.url)
 
     async def open(self) -> asyncpg.Connection:
         """Return a new connection. Raises one of `TROUBLE` when no host gives one."""
-        *others, last = self._urls
-        for url in others:
-            try:
-                return await self._open(url)
-            except TROUBLE:
-                continue
-        return await self._open(last)
+        url = self._address.url()
+        try:
+            connection = await self._open(url)
+        except asyncpg.InvalidAuthorizationSpecificationError:
+            other = self._address.other_login(url)
+            if other is None:
+                raise
+            url, connection = other, await self._open(other)
+        self._address.worked(url)
+        return connection
 
     async def _open(self, url: str) -> asyncpg.Connection:
-        connection = await _connect(url, self.settings, self.session_settings)
-        self._urls.sort(key=lambda one: one != url)
+        each = sorted(one_host_each(url), key=lambda one: _host(one) != self._last_host)
+        trouble: BaseException | None = None
+        for one in each:
+            try:
+                return await self._open_host(one)
+            except asyncpg.InvalidAuthorizationSpecificationError as error:
+                trouble = error  # says more than that another host is away
+            except TROUBLE as error:
+                trouble = trouble or error
+        raise trouble or OSError("no host")
+
+    async def _open_host(self, url: str) -> asyncpg.Connection:
+        connection = await _connect(url, self.settings, self.session)
+        self._last_host = _host(url)
         return connection
 
 
@@ -54,27 +75,23 @@ def one_host_each(url: str) -> list[str]:
     ]
 
 
-async def _connect(
-    url: str, settings: PostgresSettings, session_settings: dict[str, str]
-) -> asyncpg.Connection:
-    milliseconds = int(settings.statement_timeout * 1000)
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+async def _connect(url: str, settings: PostgresSettings, session: Session) -> asyncpg.Connection:
     # A standby would answer with yesterday's sessions: only a server that takes writes will do.
+    # A pooler repeats what the server said of itself long ago: it is asked below.
+    pooled = settings.is_pooled
     connection: asyncpg.Connection = await asyncpg.connect(
         url,
         timeout=settings.connect_timeout,
         statement_cache_size=0,
-        target_session_attrs=SessionAttribute.read_write,
-        server_settings={
-            "application_name": "keyturn",
-            "statement_timeout": str(milliseconds),
-            "lock_timeout": str(int(settings.lock_timeout * 1000)),
-            "idle_in_transaction_session_timeout": str(2 * milliseconds),
-            "plan_cache_mode": "force_generic_plan",
-            "jit": "off",  # generic plans look dear on a large table; compiling costs more
-            "timezone": "UTC",
-            **session_settings,
-        },
+        target_session_attrs=SessionAttribute.any if pooled else SessionAttribute.read_write,
+        server_settings=dict(session.at_start),
     )
+    if pooled:
+        await _ask(connection, session, settings)
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
@@ -83,3 +100,14 @@ async def _connect(
         decoder=lambda data: orjson.loads(data[1:]),
     )
     return connection
+
+
+async def _ask(
+    connection: asyncpg.Connection, session: Session, settings: PostgresSettings
+) -> None:
+    """Begin one transaction behind the pooler: that fails where the server takes no writes."""
+    try:
+        await connection.execute(f"{session.begin}; rollback", timeout=settings.connect_timeout)
+    except BaseException:
+        connection.terminate()
+        raise

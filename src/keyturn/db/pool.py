@@ -10,108 +10,18 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
-
-import asyncpg
-from asyncpg.prepared_stmt import PreparedStatement
+from typing import Any
 
 from keyturn.db.connection import Opener
+from keyturn.db.line import CLIENT_MARGIN, Line, Row, Statements, now
 from keyturn.db.queries import Query
-from keyturn.db.trouble import HARMLESS, TROUBLE, is_ours
+from keyturn.db.trouble import TROUBLE
 from keyturn.db.turns import Turns
 from keyturn.errors import Unavailable
 from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 
-Row: TypeAlias = asyncpg.Record
-"""A row by column name; every room turns it into a model at once."""
-
-CLIENT_MARGIN = 0.25
-"""Seconds we wait beyond the server's own statement deadline before giving the line up."""
-
-ABANDONED = (TimeoutError, asyncio.CancelledError)
-"""After these the driver asks the server to cancel, by a connection of its own."""
-
-
-class Statements(Protocol):
-    """What rules are handed: a database or one open transaction of it."""
-
-    async def fetch_row(self, query: Query, *args: Any) -> Row | None:
-        """Return the first row, or None."""
-        ...
-
-    async def fetch(self, query: Query, *args: Any) -> list[Row]:
-        """Return all rows."""
-        ...
-
-    async def execute(self, query: Query, *args: Any) -> int:
-        """Return the number of rows the statement touched."""
-        ...
-
-
-@dataclass(slots=True, eq=False)
-class Line:
-    """One held connection and the statements prepared on it."""
-
-    connection: asyncpg.Connection
-    deadline: float
-    metrics: Metrics
-    prepared: dict[Query, PreparedStatement] = field(default_factory=dict)
-    broken: bool = False
-    adrift: bool = False
-    """Given up in the middle of a statement, which the server may still be running."""
-
-    async def _statement(self, query: Query) -> PreparedStatement:
-        statement = self.prepared.get(query)
-        if statement is None:
-            statement = await self.connection.prepare(query.sql, timeout=self.deadline)
-            self.prepared[query] = statement
-        return statement
-
-    async def fetch_row(self, query: Query, *args: Any) -> Row | None:
-        """Return the first row, or None: one round trip."""
-        began = _now()
-        try:
-            statement = await self._statement(query)
-            return await statement.fetchrow(*args, timeout=self.deadline)
-        except BaseException as error:
-            raise self._judge(error, query) from error
-        finally:
-            self.metrics.database_operations[query.operation].observe(_now() - began)
-
-    async def fetch(self, query: Query, *args: Any) -> list[Row]:
-        """Return all rows."""
-        began = _now()
-        try:
-            statement = await self._statement(query)
-            return await statement.fetch(*args, timeout=self.deadline)
-        except BaseException as error:
-            raise self._judge(error, query) from error
-        finally:
-            self.metrics.database_operations[query.operation].observe(_now() - began)
-
-    async def execute(self, query: Query, *args: Any) -> int:
-        """Return the number of rows the statement touched."""
-        began = _now()
-        try:
-            statement = await self._statement(query)
-            await statement.fetch(*args, timeout=self.deadline)
-        except BaseException as error:
-            raise self._judge(error, query) from error
-        finally:
-            self.metrics.database_operations[query.operation].observe(_now() - began)
-        return int((statement.get_statusmsg() or "0").rpartition(" ")[2])
-
-    def _judge(self, error: BaseException, query: Query) -> BaseException:
-        if is_ours(error):
-            return error
-        # Cancelled, timed out or cut: whether the statement took effect is unknown.
-        self.broken = not isinstance(error, HARMLESS)
-        self.adrift = isinstance(error, ABANDONED)
-        if not isinstance(error, (*TROUBLE, *HARMLESS)):
-            return error
-        self.metrics.database_errors("statement")
-        return Unavailable(f"{query.name}: {type(error).__name__}")
+__all__ = ["Database", "Line", "Row", "Statements"]
 
 
 @dataclass(slots=True, eq=False)
@@ -125,6 +35,8 @@ class Database:
     _turns: Turns[Line | None] = field(default_factory=Turns)
     """Lines from hand to hand; None is the place of a broken one, free to open another."""
     _opened: int = 0
+    _era: int = 0
+    """One lost line ends it, and with it the lines of its time."""
     _closed: bool = False
     _leaving: set[asyncio.Task[None]] = field(default_factory=set)
     _opener: Opener = field(init=False)
@@ -135,6 +47,9 @@ class Database:
 
     async def fetch_row(self, query: Query, *args: Any) -> Row | None:
         """Run `query` on its own; commit is included. Raises `Unavailable`."""
+        if self.settings.is_pooled:
+            async with self.transaction() as tx:
+                return await tx.fetch_row(query, *args)
         line = await self.acquire()
         try:
             return await line.fetch_row(query, *args)
@@ -143,6 +58,9 @@ class Database:
 
     async def fetch(self, query: Query, *args: Any) -> list[Row]:
         """Run `query` on its own and return all rows. Raises `Unavailable`."""
+        if self.settings.is_pooled:
+            async with self.transaction() as tx:
+                return await tx.fetch(query, *args)
         line = await self.acquire()
         try:
             return await line.fetch(query, *args)
@@ -151,6 +69,9 @@ class Database:
 
     async def execute(self, query: Query, *args: Any) -> int:
         """Run `query` on its own and return the number of rows. Raises `Unavailable`."""
+        if self.settings.is_pooled:
+            async with self.transaction() as tx:
+                return await tx.execute(query, *args)
         line = await self.acquire()
         try:
             return await line.execute(query, *args)
@@ -162,14 +83,14 @@ class Database:
         """Open one transaction; it commits at the end of the block or not at all."""
         line = await self.acquire()
         try:
-            await _run(line, "begin")
+            await line.say("begin", self._opener.session.begin)
             try:
                 yield line
             except BaseException:
                 if not line.broken:
-                    await _run(line, "rollback")
+                    await line.say("rollback")
                 raise
-            await _run(line, "commit")
+            await line.say("commit")
         finally:
             self.release(line)
 
@@ -179,11 +100,11 @@ class Database:
         if line is not None:
             self.metrics.database_wait.observe(0.0)
             return line
-        began = _now()
+        began = now()
         try:
             return await self._open_or_wait()
         finally:
-            self.metrics.database_wait.observe(_now() - began)
+            self.metrics.database_wait.observe(now() - began)
 
     def _take_free(self) -> Line | None:
         while self._free:
@@ -200,17 +121,32 @@ class Database:
 
     def release(self, line: Line) -> None:
         """Give a line back, to who waits longest; a broken one is closed and frees its place."""
+        if line.lost and line.era == self._era:
+            self._renew()
         if line.adrift and not line.connection.is_closed():
             # Cut at once, the server would not hear of it: a commit that waits for a standby is
             # under no deadline of its own, and would keep its connection for as long as that takes.
             task = asyncio.create_task(self._see_off(line))
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
-        elif line.broken or self._closed or line.connection.is_closed():
-            line.connection.terminate()
-            self._vacate()
+        elif line.broken or self._closed or line.era < self._era or line.connection.is_closed():
+            self._hang_up(line)
         elif not self._turns.hand_on(line):
             self._free.append(line)
+
+    def _renew(self) -> None:
+        """Have every line replaced: what ended one has ended more, and they do not know it yet.
+
+        So who asks again is not handed the next dead one.
+        """
+        self._era += 1
+        free, self._free = self._free, deque()
+        for line in free:
+            self._hang_up(line)
+
+    def _hang_up(self, line: Line) -> None:
+        line.connection.terminate()
+        self._vacate()
 
     async def _see_off(self, line: Line) -> None:
         await self._close(line)
@@ -236,6 +172,7 @@ class Database:
 
     async def _open(self) -> Line:
         self._opened += 1
+        era = self._era
         try:
             connection = await self._opener.open()
         except BaseException as error:
@@ -244,7 +181,8 @@ class Database:
                 self.metrics.database_errors("connect")
                 raise Unavailable(f"connect: {type(error).__name__}") from error
             raise
-        return Line(connection, self.settings.statement_timeout + CLIENT_MARGIN, self.metrics)
+        deadline = self.settings.statement_timeout + CLIENT_MARGIN
+        return Line(connection, deadline, self.metrics, shared=self.settings.is_pooled, era=era)
 
     def in_use(self) -> int:
         """Return how many lines are lent out."""
@@ -267,20 +205,3 @@ class Database:
             await line.connection.close(timeout=self.settings.connect_timeout)
         except TROUBLE:
             line.connection.terminate()
-
-
-async def _run(line: Line, command: str) -> None:
-    began = _now()
-    try:
-        await line.connection.execute(command, timeout=line.deadline)
-    except BaseException as error:
-        line.broken, line.adrift = True, isinstance(error, ABANDONED)
-        if isinstance(error, TROUBLE):
-            raise Unavailable(f"{command}: {type(error).__name__}") from error
-        raise
-    finally:
-        line.metrics.database_operations[command].observe(_now() - began)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -1,0 +1,25 @@
+"""Asking again when the server ends connections: for what may be asked twice without harm.
+
+An administrator who ends sessions, or a pooler that is restarted, ends many at once, and some are
+handed out before the driver has heard of it. `pool` replaces those it knows to be of that time.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from keyturn.db.trouble import Interrupted
+
+Answer = TypeVar("Answer")
+
+CONNECTIONS = 5
+"""So many may be lost under one question, one after the other."""
+
+
+async def persist(ask: Callable[[], Awaitable[Answer]], connections: int) -> Answer:
+    """Return what `ask` does, on as many connections as that takes; the last trouble is raised."""
+    for _ in range(connections - 1):
+        try:
+            return await ask()
+        except Interrupted:
+            continue
+    return await ask()
