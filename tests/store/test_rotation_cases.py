@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +24,8 @@ from keyturn.sessions.lifetimes import Lifetimes
 from keyturn.sessions.model import Outcome, Refreshed
 from keyturn.sessions.refresh_token import RefreshTokenCodec
 from keyturn.sessions.rotation import RefreshRequest
+from support.disturbed import socket_of
+from support.proxy import Proxy
 from support.rotation_oracle import Lineage, parse, sign
 from support.rotation_stack import (
     API,
@@ -490,6 +493,58 @@ async def test_7_two_lost_commits_are_a_restored_backup(home) -> None:
     await home.rotate(3)
     await home.lose_commits(1)
     await home.refuses(home.token(3), Outcome.ALARM)
+    assert await home.is_live()
+
+
+# ---- connections that are lost under a refresh
+
+
+@asynccontextmanager
+async def held_answer(home: SignedIn, whom: Client) -> AsyncIterator[tuple[Proxy, Any]]:
+    """A refresh that took effect, and whose answer is on its way; it may be cut off."""
+    async with Proxy.to(socket_of(home.url), postgres=True) as wire:
+        name = home.url.partition("@/")[2].partition("?")[0]
+        url = f"postgresql://keyturn@127.0.0.1:{wire.port}/{name}?sslmode=disable"
+        server = Replica.on(url, {1: FIRST}, SystemClock())
+        another = signing_in(await add_user(home.connection), datetime.now(UTC), APP)
+        first = (await server.starter.start(another)).refresh_token
+        await server.rotation.refresh(RefreshRequest(APP, first))  # prepares what is held below
+        wire.hold("answers")
+        asking = asyncio.create_task(server.rotation.refresh(RefreshRequest(whom, home.token(0))))
+        async with asyncio.timeout(5):
+            while (await home.row())["generation"] == 0:
+                await asyncio.sleep(0.005)
+        yield wire, asking
+        await server.close()
+
+
+async def test_a_refresh_whose_connection_is_lost_is_asked_again_and_gives_the_same_child(home):
+    async with held_answer(home, APP) as (wire, asking):
+        wire.release()
+        await wire.cut()
+        refreshed = await asking
+    assert (refreshed.outcome, refreshed.refresh_token) == (Outcome.REPLAYED, home.token(1))
+
+
+async def test_without_a_grace_a_lost_connection_is_503_and_no_accusation(home):
+    async with held_answer(home, client(grace=timedelta(0))) as (wire, asking):
+        wire.release()
+        await wire.cut()
+        with pytest.raises(Unavailable):
+            await asking
+    assert await home.is_live()
+
+
+async def test_a_connection_that_hung_before_it_was_lost_is_not_replaced(home):
+    """The grace is half over, and with it the time in which to ask again is no accusation."""
+    async with held_answer(home, client(grace=timedelta(seconds=0.4))) as (wire, asking):
+        began = asyncio.get_running_loop().time()
+        while asyncio.get_running_loop().time() < began + 0.5:
+            await asyncio.sleep(0.01)
+        wire.release()
+        await wire.cut()
+        with pytest.raises(Unavailable):
+            await asking
     assert await home.is_live()
 
 

@@ -7,6 +7,7 @@ handed out before the driver has heard of it. `pool` replaces those it knows to 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from keyturn.db.line import now
 from keyturn.db.trouble import Interrupted
 
 Answer = TypeVar("Answer")
@@ -15,11 +16,17 @@ CONNECTIONS = 5
 """So many may be lost under one question, one after the other."""
 
 
-async def persist(ask: Callable[[], Awaitable[Answer]], connections: int) -> Answer:
-    """Return what `ask` does, on as many connections as that takes; the last trouble is raised."""
-    for _ in range(connections - 1):
+async def persist(ask: Callable[[], Awaitable[Answer]], within: float) -> Answer:
+    """Return what `ask` does, on as many connections as that takes; the last trouble is raised.
+
+    After `within` seconds, or with none, nothing is asked again. Dead connections say so at once;
+    one that hangs before it is lost has used up the time of whoever waits for the answer.
+    """
+    until = now() + within
+    for _ in range(CONNECTIONS - 1):
         try:
             return await ask()
         except Interrupted:
-            continue
+            if now() >= until:
+                raise
     return await ask()

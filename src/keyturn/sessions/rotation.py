@@ -12,7 +12,7 @@ from datetime import timedelta
 from keyturn.clients.model import Client
 from keyturn.clock import Clock
 from keyturn.crypto.opaque import session_id_floor
-from keyturn.db.persistence import CONNECTIONS, persist
+from keyturn.db.persistence import persist
 from keyturn.db.pool import Database, Statements
 from keyturn.db.queries import load_queries
 from keyturn.errors import (
@@ -86,15 +86,11 @@ class Rotation:
     async def refresh(self, request: RefreshRequest) -> Refreshed:
         """Answer one refresh; the caller signs the access token last.
 
-        Raises `InvalidGrant`, `InvalidScope`, `InvalidTarget`, `InvalidDpopProof`, or
-        `Unavailable` when the database is away or the row would not hold still.
+        Raises `InvalidGrant`, `InvalidScope`, `InvalidTarget`, `InvalidDpopProof`, `Unavailable`.
         """
         try:
             presented = self._present(request.client, request.token, request.dpop_jkt)
-            # Again with the same token, as the client would. Without a grace that is theft, if the
-            # statement took effect: the client decides.
-            again = CONNECTIONS if presented.grace else 1
-            refreshed = await persist(lambda: self._refresh(request, presented), again)
+            refreshed = await self._persist(request, presented)
         except _Refused as refused:
             self.metrics.refreshes(refused.outcome)
             raise refused.refusal from None
@@ -118,6 +114,11 @@ class Rotation:
         except _Refused as refused:
             raise refused.refusal from None
         raise Unavailable("credential: the session would not hold still")
+
+    async def _persist(self, request: RefreshRequest, presented: Presented) -> Refreshed:
+        # Again, as the client would. Without a grace, and after it, that may be theft: it decides.
+        within = min(presented.grace.total_seconds() / 2, self.rotations.settings.statement_timeout)
+        return await persist(lambda: self._refresh(request, presented), within)
 
     async def _refresh(self, request: RefreshRequest, presented: Presented) -> Refreshed:
         for _ in range(ATTEMPTS):
