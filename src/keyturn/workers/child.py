@@ -19,7 +19,7 @@ from keyturn.workers.state import State
 
 log = structlog.get_logger("keyturn.workers")
 
-_MALFORMED = (Garbled, KeyError, TypeError, ValueError)
+_MALFORMED = (Garbled, AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

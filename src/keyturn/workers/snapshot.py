@@ -8,6 +8,7 @@ A value that JSON has no number for is a string: "nan", "inf", "-inf".
 """
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -17,6 +18,12 @@ from prometheus_client.samples import Exemplar, Sample
 
 Snapshot: TypeAlias = Sequence[Metric]
 """Every metric of a process at one moment."""
+
+
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+
+_EXEMPLARY = {("histogram", "bucket"), ("counter", "total")}
+"""Kinds and endings of samples that may have an exemplar; one elsewhere would fail a scrape."""
 
 
 def taken(registry: Collector) -> Snapshot:
@@ -33,7 +40,10 @@ def plain(families: Snapshot) -> list[Any]:
 
 
 def read(families: Iterable[Any]) -> Snapshot:
-    """Return what `plain` was given. Raises `ValueError` or `TypeError` for anything else."""
+    """Return what `plain` was given. Raises `ValueError` or `TypeError` for anything else.
+
+    Here, where the worker alone that sent it can be ended, and not at the next scrape.
+    """
     return [_family(*one) for one in families]
 
 
@@ -52,12 +62,28 @@ def _moment(exemplar: Exemplar) -> float | None:
 
 
 def _family(name: str, documentation: str, kind: str, unit: str, samples: Iterable[Any]) -> Metric:
-    family = Metric(str(name), str(documentation), str(kind), str(unit))
+    family = Metric(_named(name), str(documentation), str(kind), str(unit))
     for sample, labels, value, exemplar in samples:
         told = _exemplar(*exemplar) if exemplar else None
-        family.samples.append(Sample(str(sample), dict(labels), float(value), None, told))
+        if told and (kind, _ending(sample)) not in _EXEMPLARY:
+            raise ValueError("an exemplar where there is none")
+        family.samples.append(Sample(_named(sample), _labels(labels), float(value), None, told))
     return family
 
 
+def _ending(sample: str) -> str:
+    return str(sample).rpartition("_")[2]
+
+
+def _named(name: Any) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError("no name")
+    return str(name)
+
+
+def _labels(told: Any) -> dict[str, str]:
+    return {_named(name): str(value) for name, value in dict(told).items()}
+
+
 def _exemplar(labels: Any, value: Any, moment: Any) -> Exemplar:
-    return Exemplar(dict(labels), float(value), None if moment is None else float(moment))
+    return Exemplar(_labels(labels), float(value), None if moment is None else float(moment))
