@@ -124,6 +124,11 @@ def _print(report: Report) -> None:
 def _print_alike(findings: list[Finding]) -> None:
     """Print findings of one sentence: several were skipped for one reason."""
     (one, *_), names = findings, ", ".join(each.id for each in findings)
-    print(f"  {MARKS[one.severity]}{names}: {one.sentence}")
+    print(f"  {MARKS[one.severity]}{names}: {visible(one.sentence)}")
     if one.remedy:
-        print(f"          {one.remedy}")
+        print(f"          {visible(one.remedy)}")
+
+
+def visible(text: str) -> str:
+    """Return what a terminal may be given: findings quote what a stranger may have answered."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

@@ -58,7 +58,7 @@ def jwks(answers: Sequence[Answer]) -> list[Finding]:
     if not kids:
         sentence = f"the JWKS is answered {first.status} and holds no key with a name"
         return [JWKS.wrong(sentence, f"pass {paths.JWKS} on to the servers, unchanged")]
-    keys = {key["n"] for key in _keys(first) if "n" in key}
+    keys = {str(key["n"]) for key in _keys(first) if "n" in key}
     return [
         JWKS.ok(f"the JWKS has {len(kids)} names of {len(keys)} keys"),
         NEXT.ok("a key is published ahead")

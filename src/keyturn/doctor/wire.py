@@ -155,7 +155,7 @@ async def _head(reader: asyncio.StreamReader) -> tuple[int, tuple[tuple[str, str
         raise ValueError(first)
     fields = (line.partition(":") for line in lines)
     headers = tuple((name.strip().lower(), value.strip()) for name, _, value in fields)
-    return int(first.split(" ")[1]), headers
+    return int(first.partition(" ")[2][:3]), headers
 
 
 async def _body(reader: asyncio.StreamReader, status: int, headers: Mapping[str, str]) -> bytes:

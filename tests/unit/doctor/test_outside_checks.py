@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from keyturn.cli.doctor import visible
 from keyturn.doctor import answers, documents, exposure, tls
 from keyturn.doctor.wire import Answer, NoAnswer, Tls
 
@@ -43,6 +44,41 @@ def test_an_old_copy_out_of_a_cache_is_found():
     held = answer(cache_control="public, max-age=300", age="301")
     assert "301 s" in answers.kept({"the JWKS": held}, 300).sentence
     assert not answers.kept({"the JWKS": held}, None).remedy
+
+
+def test_numbers_without_end_are_numbers_that_are_too_large():
+    endless = "9" * 5000
+    assert answers.kept({"the JWKS": answer(cache_control=f"max-age={endless}")}, 300).remedy
+    held = answer(cache_control="max-age=300", age=endless)
+    assert answers.kept({"the JWKS": held}, 300).remedy
+
+
+@pytest.mark.parametrize(
+    ("date", "good"),
+    [
+        ("Sat, 31 Jan 2026 00:00:00 GMT", True),
+        ("Sat, 31 Jan 2026 00:00:00 -0000", True),
+        ("Sat, 31 Jan 2026 00:01:00 -0000", False),
+        ("yesterday", True),
+        ("", True),
+    ],
+)
+def test_a_clock_is_compared_whatever_names_its_zone(date, good):
+    assert bool(answers.clock(answer(date=date), NOW).remedy) != good
+
+
+def test_keys_of_no_shape_are_no_end_of_the_examination():
+    strange = answer(body=b'{"keys": [{"kid": {"a": 1}, "n": ["x"]}, 7, {"n": {}}]}')
+    assert documents.jwks([strange])
+
+
+def test_a_terminal_is_given_nothing_that_it_would_obey():
+    said = answer(body=b'{"issuer": "\\u001b]0;root\\u0007\\u009b2J\\nok"}')
+    (found, *_) = documents.metadata("https://id.example", said, said)
+    assert "\x1b" in found.sentence
+    assert visible(found.sentence).isprintable()
+    assert r"\x1b]0;root\x07\x9b2J\nok" in visible(found.sentence)
+    assert visible("é ü 鍵") == "é ü 鍵"
 
 
 def test_a_header_that_a_proxy_adds_once_more_is_found():

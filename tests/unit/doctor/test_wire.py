@@ -49,6 +49,7 @@ async def test_a_body_is_read_however_it_is_framed(framed):
     [
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "language"),
         (b"HTTP/1.1 many\r\n\r\n", "language"),
+        (b"HTTP/1.1\r\n\r\n", "language"),
         (b"", "connection"),
         (HEAD + b"Content-Length: 9\r\n\r\nbody", "connection"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nfffffff\r\n", "language"),
