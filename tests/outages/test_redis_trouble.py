@@ -430,6 +430,36 @@ async def test_a_server_that_speaks_something_else_is_unavailable():
     server.close()
 
 
+async def test_nodes_that_send_us_to_each_other_are_left_alone_like_one_that_is_dead():
+    asked, ports = [], []
+
+    async def send_away(reader, writer):
+        here = ports.index(writer.get_extra_info("sockname")[1])
+        while (await reader.readline()).startswith(b"*"):
+            asked.append(here)
+            words = [await reader.readline() for _ in range(4)]
+            if b"CLUSTER" in words[1]:
+                writer.write(b"*1\r\n*2\r\n:0\r\n:16383\r\n")  # a range that nobody has
+            else:
+                writer.write(b"-MOVED 7 127.0.0.1:%d\r\n" % ports[1 - here])
+        writer.close()
+
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            server = await asyncio.start_server(send_away, "127.0.0.1", 0)
+            ports.append((await stack.enter_async_context(server)).sockets[0].getsockname()[1])
+        url = f"redis+cluster://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}"
+        cache = _cache(url, fixed_clock(), timeout=2.0)
+        for _ in range(3):
+            with pytest.raises(CacheUnavailable, match="InCircles"):
+                await cache.execute("ECHO", "x")
+        questions = len(asked)
+        with pytest.raises(CacheUnavailable, match="open"):
+            await cache.execute("ECHO", "x")
+        assert len(asked) == questions
+        await cache.close()
+
+
 async def test_more_callers_than_connections_wait_for_their_turn(valkey):
     cache = _cache(valkey.url, timeout=5.0)
     answers = await asyncio.gather(*(cache.execute("ECHO", n) for n in range(500)))

@@ -51,7 +51,7 @@ class ClusterNodes:
         for asked, reply in replies:
             ranges = [*_read(asked, reply)]
             self._learn(node for _, nodes in ranges for node in nodes)
-            owners = [nodes[0] for slots, nodes in ranges if self.slot in slots]
+            owners = [nodes[0] for slots, nodes in ranges if nodes and self.slot in slots]
             return asked if self.slot is None else next(iter(owners), None)
         return None
 

@@ -110,11 +110,15 @@ async def testimonies(
 
 @dataclass(slots=True, eq=False)
 class Discovery:
-    """One address, kept current; `switched` is called whenever it changes."""
+    """One address, kept current; `switched` is called whenever it changes.
+
+    `found` is, too, when whoever knows says so: a node that redirects us may know nothing better.
+    """
 
     source: Source
     clock: Clock
     switched: Callable[[], Awaitable[None]]
+    found: Callable[[], None]
     address: Address | None = None
     _looked_at: float = -inf
     _doubted: bool = False
@@ -163,7 +167,8 @@ class Discovery:
         before = self.address
         found = await self.source.find(before)
         # A redirection that came meanwhile knows better than what was asked before it.
-        if found is not None and self.address == before:
+        if found is not None and self.address == before != found:
+            self.found()
             await self.switch(found)
 
 

@@ -41,16 +41,20 @@ class NotThePrimary(RedisConnectionError):
 
 
 class Redirected(ResponseError):
-    """Each node sent us to another one, or to one this command is not for."""
+    """The server has changed, or the slot is moving: this command is not for where it would go."""
+
+
+class InCircles(RedisConnectionError):
+    """Each node sent us to another one: nobody has our keys, which is as good as nobody there."""
 
 
 @dataclass(slots=True, eq=False)
 class Lines:
-    """Connections, lent for one command each; `switched` is called when the server changes."""
+    """Connections, lent for one command each; `found` is called when another server is found."""
 
     url: RedisUrl
     clock: Clock
-    switched: Callable[[], None]
+    found: Callable[[], None]
     epoch: int = 0
     """Counts the servers that had our keys: what two of them say is not to be compared."""
     _pool: ConnectionPool = field(init=False, repr=False)
@@ -78,7 +82,7 @@ class Lines:
             source = Sentinels(self.url.hosts, self.url.service, make)
         else:
             return
-        self._discovery = Discovery(source, self.clock, self._switch)
+        self._discovery = Discovery(source, self.clock, self._switch, self.found)
 
     def look(self) -> None:
         """Begin to find out where the server is, if that is due; never wait."""
@@ -94,7 +98,7 @@ class Lines:
         for _ in range(MOST_REDIRECTIONS):
             address = None if self._discovery is None else await self._discovery.current()
             if epoch not in {None, self.epoch}:
-                break
+                raise Redirected
             line = self._take(address)
             try:
                 return await self._on(line, command)
@@ -104,11 +108,11 @@ class Lines:
                 there = Address(error.host or getattr(line, "host", ""), error.port)
                 if not isinstance(error, MovedError):
                     if epoch is not None:
-                        break
+                        raise Redirected from None
                     return await self._aside(there, command)
                 self._nodes.slot = error.slot_id
                 await self._discovery.switch(there)
-        raise Redirected
+        raise InCircles
 
     async def close(self) -> None:
         """Close every idle connection; those in use close when their call ends."""
@@ -203,5 +207,4 @@ class Lines:
         """Leave the server that was asked so far; all idle lines lead to it."""
         self.epoch += 1
         old, self._idle = self._idle, deque()
-        self.switched()
         await self._hang_up(*old)
