@@ -11,6 +11,7 @@
 `state`     the health of a worker as a message
 `channel`   the line between parent and worker: JSON behind its length
 `worker`    the process at the other end: answers the public port and what its parent asks
+`orphan`    its end when it hangs and its parent was killed
 `__main__`  where that process begins
 
 The workers share one listening socket: whoever is free accepts, nothing waits behind one that

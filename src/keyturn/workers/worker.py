@@ -5,6 +5,7 @@ is closed at once, so that another server can have it, and what is in flight is 
 """
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from keyturn.users.hash_pool import cores
 from keyturn.web import server
 from keyturn.web.security_headers import security_headers
 from keyturn.workers.channel import Channel, Garbled
+from keyturn.workers.orphan import LEAVING, end_as_orphan
 from keyturn.workers.snapshot import plain, taken
 from keyturn.workers.state import told
 
@@ -160,6 +162,7 @@ class Worker:
 
 async def work(settings: Settings, post: Post) -> None:
     """Be a worker, from the first connection to the last. Raises `SettingsRefused`."""
+    end_as_orphan(os.getppid(), settings.server.grace_seconds + LEAVING)
     parent = await Channel.over(post.line)
     writer = logs.stdout_writer()
     parts = parts_for(sharing_the_machine(settings, post.count), writer)
