@@ -6,6 +6,7 @@ The floors, top to bottom; a row imports only rows below it (import-linter says 
     dev | workers                          embedded PostgreSQL and Valkey for a laptop;
                                            several processes as one server
     app                                    the composition root: builds everything from Settings
+    applications                           what each of the two ports answers with
     routes | management  hosted            the doors and the pages, each put together
     oauth | session_api | pages | admin    doors: never import each other, never speak SQL
             | ops | jobs | doctor          the doctor only looks, at whole deployments

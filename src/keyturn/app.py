@@ -8,21 +8,18 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import structlog
-from starlette.applications import Starlette
-from starlette.routing import Route
-from starlette.types import ASGIApp
 
+from keyturn.applications import management_app, public_app
 from keyturn.audit.retention import Retention
 from keyturn.clients import clients_file, declarative
 from keyturn.clients.registry import CHANNEL as CLIENTS_CHANNEL
 from keyturn.clock import SystemClock
 from keyturn.db.listen import Listener
 from keyturn.db.migrate import required_version
-from keyturn.hosted import Hosted
 from keyturn.jobs.census import INTERVAL as CENSUS_INTERVAL
 from keyturn.jobs.census import Census
 from keyturn.jobs.copy_revocations import CopyRevocations, WatchRevocations
@@ -40,20 +37,16 @@ from keyturn.jobs.settle_step_ups import INTERVAL, SettleStepUps
 from keyturn.jobs.start_up import StartUp
 from keyturn.jobs.write_audit import WriteAudit
 from keyturn.keys.rotation import CHANNEL as KEYS_CHANNEL
-from keyturn.management import Watched, management_routes
 from keyturn.parts import Parts
 from keyturn.registrations.expiry import Expiry
 from keyturn.revocation.cache import revocations_key
 from keyturn.revocation.copier import Copier
 from keyturn.revocation.copy import BOUND, Copy
-from keyturn.routes import public_routes
 from keyturn.settings import ServerSettings, Settings
 from keyturn.telemetry import logs
+from keyturn.telemetry.trace_export import open_traces
 from keyturn.web import server
-from keyturn.web.cors import Cors
 from keyturn.web.listening import listen
-from keyturn.web.request_log import EXPECTED, RequestLog
-from keyturn.web.responses import ErrorPage, error_handlers
 from keyturn.web.security_headers import security_headers
 
 LAST_FLUSH = 5.0
@@ -62,35 +55,11 @@ LAST_FLUSH = 5.0
 log = structlog.get_logger("keyturn.app")
 
 
-def _routed(routes: Sequence[Route], page: ErrorPage | None = None) -> Starlette:
-    routed = Starlette(routes=routes, exception_handlers=error_handlers(page))
-    routed.router.redirect_slashes = False  # its target is made of the Host header
-    return routed
-
-
-def public_app(parts: Parts, writer: logs.LineWriter) -> ASGIApp:
-    """Everything the world may call."""
-    hosted = Hosted.of(parts)
-    answering = _routed(public_routes(parts, hosted), hosted.answers.error)
-    routed = Cors(answering, parts.registry)
-    for method, route, statuses in EXPECTED:
-        parts.metrics.requests.expect(method, route, statuses)
-    return RequestLog(routed, parts.clock, parts.metrics, writer, parts.address)
-
-
-def management_app(
-    parts: Parts, writer: logs.LineWriter, watched: Watched | None = None
-) -> ASGIApp:
-    """Health, metrics and administration, on a port of their own that no Ingress reaches."""
-    managed = _routed(management_routes(parts, watched))
-    return RequestLog(managed, parts.clock, parts.metrics, writer, parts.address, quiet=True)
-
-
 def parts_for(settings: Settings, writer: logs.LineWriter) -> Parts:
     """Build what a serving process has, and send its log to `writer`. Call once."""
     clock = SystemClock()
     logs.configure(settings.log.level, clock, writer)
-    parts = Parts.of(settings, clock)
+    parts = replace(Parts.of(settings, clock), traces=open_traces(settings.tracing, clock))
     if settings.audit.stdout:
         # At once, not when it is in the database, which may be away for hours. The log and this
         # share a writer, so that their lines do not meet.

@@ -28,7 +28,7 @@ CLIENT_SECRET_FILE = "KEYTURN_CLIENT_SECRET_FILE"  # noqa: S105 - a name
 NO_SETTINGS = frozenset({CONFIG, SERVER, CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE})
 """What commands read: where settings are, or a server to ask, and as whom."""
 
-SECRET_FILE_KEYS = frozenset({"secrets_file", "url_file", "direct_url_file"})
+SECRET_FILE_KEYS = frozenset({"secrets_file", "url_file", "direct_url_file", "headers_file"})
 
 _OF_KUBERNETES = re.compile(
     r"KEYTURN_SERVICE_HOST=.*|KEYTURN_SERVICE_PORT(_[A-Z0-9_]+)?=[0-9]+"

@@ -1,5 +1,6 @@
 """What there is one of in a process: made once from Settings, before anything is connected."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,6 +26,7 @@ from keyturn.telemetry import build
 from keyturn.telemetry.audit import Audit, Detail
 from keyturn.telemetry.callers import SERVER, Actor
 from keyturn.telemetry.metrics import Metrics
+from keyturn.telemetry.tracing import Traces
 from keyturn.telemetry.vitals import Vitals
 from keyturn.users.hash_pool import HashPool
 from keyturn.users.passwords import Passwords
@@ -60,6 +62,8 @@ class Process:
     device_throttle: Throttle
     ending: Ending
     address: ClientAddress
+    traces: Traces | None = None
+    """None where nothing is traced: without an endpoint, and in commands."""
 
     @classmethod
     def of(
@@ -123,6 +127,8 @@ class Process:
         await self.cache.close()
         await self.rotations.close()
         await self.database.close()
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.sink.close)
 
 
 def _report_pools(metrics: Metrics, *pools: Database) -> None:

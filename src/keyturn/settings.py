@@ -4,7 +4,6 @@ Where they come from, `keyturn.configuration` knows. `config/keyturn.yaml` expla
 operators; a test keeps the two in step. Durations are seconds.
 """
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -22,7 +21,8 @@ from keyturn.settings_postgres import PostgresSettings
 from keyturn.settings_pushed import PushedRequestsSettings
 from keyturn.settings_redis import RedisSettings
 from keyturn.settings_registration import RegistrationSettings
-from keyturn.settings_syntax import Fraction, Seconds, Section
+from keyturn.settings_syntax import Fraction, Networks, Seconds, Section
+from keyturn.settings_tracing import TracingSettings
 
 PREFIX = "KEYTURN_"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -41,7 +41,7 @@ class ServerSettings(Section):
         8081, ge=0, le=65535, description="Port of health, metrics and administration."
     )
     workers: int = Field(1, ge=1, le=256, description="Processes that answer the public port.")
-    trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = Field(
+    trusted_proxies: Networks = Field(
         (), description="Networks whose X-Forwarded-For is believed; default nobody."
     )
     drain_seconds: int = Field(8, ge=0, le=3600, description="Seconds not ready but accepting.")
@@ -53,13 +53,6 @@ class ServerSettings(Section):
     header_timeout: Fraction = Field(10.0, description="Seconds for the header block to arrive.")
     body_timeout: Fraction = Field(10.0, description="Seconds for the body to arrive.")
     idle_timeout: Fraction = Field(5.0, description="Seconds a kept-alive connection may idle.")
-
-    @field_validator("trusted_proxies", mode="before")
-    @classmethod
-    def _listed(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return [part.strip() for part in value.split(",") if part.strip()]
 
 
 class SessionsSettings(Section):
@@ -175,6 +168,7 @@ class Settings(BaseSettings):
     registration: RegistrationSettings = RegistrationSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @field_validator("secrets", mode="before")
     @classmethod

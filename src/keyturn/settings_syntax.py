@@ -5,11 +5,12 @@ standard library's error repeats part of the URL, and that part may be a passwor
 """
 
 import re
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 SECRET_BYTES = 32
 WEAK_WORDS = ("changeme", "secret", "password", "example", "keyturn", "0123456789", "abcdef")
@@ -33,6 +34,16 @@ _HOST = re.compile(r"(\[[^\]@]+\]|[^\[\]@:/,]+)(?::([0-9]{1,5}))?")
 Seconds = Annotated[int, Field(ge=1, le=LONGEST_LIFETIME)]
 Fraction = Annotated[float, Field(ge=0.001, le=3600)]
 """Seconds; less than a millisecond would be 0 to PostgreSQL, which means no limit at all."""
+
+
+def _listed(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_listed)]
+"""A list, or one text with commas, as the environment has it."""
 
 
 class Section(BaseModel):

@@ -10,7 +10,15 @@ from keyturn.configuration import describe
 from keyturn.settings import Settings
 from support.tree import differences, text
 
-REQUIRED = {"issuer", "secrets", "postgres.url", "postgres.direct_url", "redis.url", "clients_file"}
+REQUIRED = {
+    "issuer",
+    "secrets",
+    "postgres.url",
+    "postgres.direct_url",
+    "redis.url",
+    "clients_file",
+    "tracing.endpoint",
+}
 """Settings whose line is an example, because their default is nothing."""
 SETTING = re.compile(r"\s*(# )?[a-z_]+:( |$)")
 

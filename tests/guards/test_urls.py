@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from keyturn import paths
 from keyturn.admin import openapi as admin_openapi
 from keyturn.admin.gate import Doorway
-from keyturn.app import management_app, public_app
+from keyturn.applications import management_app, public_app
 from keyturn.clock import SystemClock
 from keyturn.configuration import load_settings
 from keyturn.management import admin_operations, admin_routes

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import httpx2
 import pytest
 
-from keyturn.app import public_app
+from keyturn.applications import public_app
 from keyturn.authorizations.sealed import Sealed, seal
 from keyturn.clock import SystemClock
 from keyturn.configuration import load_settings

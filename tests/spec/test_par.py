@@ -10,7 +10,7 @@ from datetime import timedelta
 import httpx2
 import pytest
 
-from keyturn.app import public_app
+from keyturn.applications import public_app
 from keyturn.clock import SystemClock
 from keyturn.configuration import load_settings
 from keyturn.parts import Parts

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from authlib.oauth2.rfc7591 import ClientMetadataClaims
 
-from keyturn.app import public_app
+from keyturn.applications import public_app
 from keyturn.clock import SystemClock
 from keyturn.configuration import load_settings
 from keyturn.parts import Parts

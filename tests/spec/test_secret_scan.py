@@ -6,11 +6,13 @@ left behind is searched for all of them. The same search finds a planted one.
 
 import asyncio
 import base64
+import importlib.util
 import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -65,6 +67,7 @@ class Day:
 
     api: Api
     redis_url: str
+    traces: list[bytes]
     secrets: dict[str, bytes] = field(default_factory=dict)
 
     def keep(self, name: str, secret: str | bytes) -> str | bytes:
@@ -85,6 +88,7 @@ class Day:
             ]
         return {
             "log": one.log.read_bytes(),
+            "traces": b"\n".join(self.traces),
             "metrics": b"\n".join(page.content for page in metrics),
             "Redis": await redis_dump(self.redis_url),
             **dict(process_list(one)),
@@ -112,6 +116,20 @@ def with_password(url: str, user: str, password: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{user}:{quote(password)}@{host}"))
 
 
+@contextmanager
+def tracing(settings: dict[str, str]) -> Iterator[list[bytes]]:
+    """Have everything traced, where the extra `otel` is installed; yield what is exported."""
+    if importlib.util.find_spec("opentelemetry") is None:
+        yield []
+        return
+    from support.collector import collecting
+
+    with collecting() as collector:
+        settings["KEYTURN_TRACING__ENDPOINT"] = collector.url
+        settings["KEYTURN_TRACING__SAMPLE_RATIO"] = "1"
+        yield collector.bodies
+
+
 @pytest.fixture(scope="module")
 async def day(databases, shared_redis_url, tmp_path_factory) -> AsyncIterator[Day]:
     """Live one: the passwords of both databases are secrets, too."""
@@ -137,9 +155,12 @@ async def day(databases, shared_redis_url, tmp_path_factory) -> AsyncIterator[Da
         for key, text in files.items():
             settings[f"KEYTURN_{key}_FILE"] = secret_file(folder, key.lower(), text)
         try:
-            with replicas.replicas(settings, program=replicas.SERVE) as started:
+            with (
+                tracing(settings) as traces,
+                replicas.replicas(settings, program=replicas.SERVE) as started,
+            ):
                 async with api_of(settings, started) as api:
-                    lived = Day(api, shared_redis_url)
+                    lived = Day(api, shared_redis_url, traces)
                     lived.keep("master secret", master.partition(": ")[2])
                     for label in PURPOSES:
                         lived.keep(f"key of {label}", purpose_key(master, label))
@@ -357,6 +378,9 @@ async def test_OP_1_no_secret_stands_anywhere(day):
     assert places["log"].count(b'"event":"request"') > 40
     assert b"keyturn_refresh_rotations" in places["metrics"]
     assert len(places["Redis"]) > 100
+    if importlib.util.find_spec("opentelemetry"):
+        assert b"sessions.rotate" in places["traces"]
+        assert b"POST /auth/login" in places["traces"]
     assert any(place.startswith("environment of") for place in places)
     for table in ("users", "sessions", "clients", "signing_keys"):
         assert places[f"table public.{table}"], table

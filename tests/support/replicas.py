@@ -20,7 +20,7 @@ ISSUER = "http://localhost:8080"
 AUDIENCE = "https://api.example.com"
 ORIGIN = "https://app.example.com"
 MASTER = "1: Zt4q8vN2xK7mB1cR5wL9pD3fH6jS0aUe-YgTbQkVnXo"
-START_DEADLINE = 20.0
+START_DEADLINE = 60.0
 GENEROUS = {
     "passwords__memory_kib": str(quick_hashes.MEMORY_KIB),
     "passwords__time_cost": str(quick_hashes.TIME_COST),

@@ -23,6 +23,7 @@ from keyturn.settings_redis import RedisSettings
 from keyturn.settings_redis_url import read_redis_url
 from keyturn.telemetry.instruments import OTHER
 from keyturn.telemetry.metrics import Metrics
+from keyturn.telemetry.tracing import step
 
 MOST_CONNECTIONS = 64
 """Calls at once; more wait for their turn within their own deadline."""
@@ -142,7 +143,8 @@ class Cache:
         self, operation: str, command: Sequence[Argument], epoch: int | None = None
     ) -> Any:
         began = self.clock.monotonic()
-        reply = await self._ask(command, epoch)
+        with step("redis", operation):
+            reply = await self._ask(command, epoch)
         self.metrics.redis_operations[operation].observe(self.clock.monotonic() - began)
         return reply
 

@@ -10,6 +10,7 @@ from keyturn.configuration import describe, environment, load_settings
 from keyturn.crypto.opaque import token_urlsafe
 from keyturn.errors import SettingsRefused
 from keyturn.settings import Settings
+from keyturn.telemetry import trace_export
 
 app = typer.Typer(help="Check, show and explain settings; make a master secret.")
 
@@ -29,6 +30,7 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
     settings = _load(config)
     try:
         clients_file.configured(settings)
+        trace_export.check(settings.tracing)
     except SettingsRefused as error:
         fail(str(error), WRONG)
     if json:

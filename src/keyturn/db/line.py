@@ -11,6 +11,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 from keyturn.db.queries import Query
 from keyturn.db.trouble import HARMLESS, LOST, TROUBLE, is_ours, unavailable
 from keyturn.telemetry.metrics import Metrics
+from keyturn.telemetry.tracing import step
 
 Row: TypeAlias = asyncpg.Record
 """A row by column name; every room turns it into a model at once."""
@@ -73,8 +74,9 @@ class Line:
         """Return the first row, or None: one round trip."""
         began = now()
         try:
-            statement = await self._statement(query)
-            return await statement.fetchrow(*args, timeout=self.deadline)
+            with step("sql", query.operation):
+                statement = await self._statement(query)
+                return await statement.fetchrow(*args, timeout=self.deadline)
         except BaseException as error:
             raise self._judge(error, query) from error
         finally:
@@ -94,7 +96,8 @@ class Line:
         """Begin or end a transaction; `words` are what is sent for the command, if they differ."""
         began = now()
         try:
-            await self.connection.execute(words or command, timeout=self.deadline)
+            with step("sql", command):
+                await self.connection.execute(words or command, timeout=self.deadline)
         except BaseException as error:
             self.broken = True
             self.note(error)
@@ -109,8 +112,9 @@ class Line:
     ) -> tuple[list[Row], PreparedStatement]:
         began = now()
         try:
-            statement = await self._statement(query)
-            return await statement.fetch(*args, timeout=self.deadline), statement
+            with step("sql", query.operation):
+                statement = await self._statement(query)
+                return await statement.fetch(*args, timeout=self.deadline), statement
         except BaseException as error:
             raise self._judge(error, query) from error
         finally:

@@ -20,6 +20,7 @@ from keyturn.db.turns import Turns
 from keyturn.errors import Unavailable
 from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
+from keyturn.telemetry.tracing import step
 
 __all__ = ["Database", "Line", "Row", "Statements"]
 
@@ -102,7 +103,8 @@ class Database:
             return line
         began = now()
         try:
-            return await self._open_or_wait()
+            with step("internal", "wait for a connection"):
+                return await self._open_or_wait()
         finally:
             self.metrics.database_wait.observe(now() - began)
 

@@ -26,6 +26,7 @@ from keyturn.outgoing.policy import PRIVATE_REFUSED, Policy
 from keyturn.outgoing.resolver import Resolver, SystemResolver
 from keyturn.outgoing.trouble import OutgoingFailed
 from keyturn.settings import Settings
+from keyturn.telemetry.tracing import step
 
 SECONDS: Final = 5.0
 """For all of one request, looking up the name included."""
@@ -86,8 +87,9 @@ class Outgoing:
         try:
             async with asyncio.timeout(SECONDS):
                 destination = self._destination(message.url)
-                addresses = await self._checked(destination)
-                return await self._exchange(message, destination, addresses, most)
+                with step("http", message.method, destination.host):
+                    addresses = await self._checked(destination)
+                    return await self._exchange(message, destination, addresses, most)
         except (TimeoutError, httpcore2.TimeoutException):
             raise OutgoingFailed("timeout", f"no answer within {SECONDS} s") from None
         except httpcore2.ProtocolError as error:

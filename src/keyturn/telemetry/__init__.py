@@ -5,6 +5,10 @@
 `labels`       the values their labels take
 `instruments`  how they are made: label children bound once, zero from the start
 `logs`         JSON lines on stdout, with the request id, without secrets
+`tracing`      what a request waited for, as plain facts, if it is traced
+`traceparent`  in which trace a caller says to be
+`trace_export` the thread in which traces leave, and what becomes of those that cannot
+`trace_spans`  what OpenTelemetry makes of them: imported only when it is configured
 `audit`        typed events, batched to PostgreSQL, never on the refresh path
 `event_types`  what those are called
 `callers`      who causes them, from where, in which request

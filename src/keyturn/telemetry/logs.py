@@ -20,6 +20,7 @@ import orjson
 import structlog
 
 from keyturn.clock import Clock
+from keyturn.telemetry.tracing import current_trace_id
 
 REDACTED = "[redacted]"
 MOST_TEXT = 16_384
@@ -195,6 +196,9 @@ def _add_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> Mutable
     request_id = _request_id.get()
     if request_id is not None:
         event.setdefault("request_id", request_id)
+    trace_id = current_trace_id()
+    if trace_id is not None:
+        event.setdefault("trace_id", trace_id)
     return event
 
 

@@ -16,6 +16,7 @@ from keyturn.errors import Unavailable
 from keyturn.settings_credentials import PasswordsSettings
 from keyturn.telemetry.labels import ARGON2
 from keyturn.telemetry.metrics import Metrics
+from keyturn.telemetry.tracing import step
 
 Result = TypeVar("Result")
 
@@ -57,7 +58,8 @@ class HashPool:
         started = self.clock.monotonic()
         try:
             async with asyncio.timeout(self.settings.deadline):
-                result = await self._submit(work)
+                with step("internal", "password hash"):
+                    result = await self._submit(work)
         except TimeoutError as error:
             self.metrics.hash_refused("deadline")
             raise Unavailable("password hashing: too slow", retry_after=RETRY_AFTER) from error

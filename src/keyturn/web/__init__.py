@@ -12,6 +12,7 @@
     origin, cors         which pages may ask (Origin, Sec-Fetch-Site), which may read the answer
     client_ip, device    who is asking, through trusted proxies only; from what, by its own word
     request_log          one log line and one measurement a request; its id; what nobody caught
+    request_traces       which requests are traced, and what is said of them
     request_notes        what doors note about a request for that line and for its answer
     public_document      JWKS and metadata: anybody may read and keep them for a while
     security_headers     what every answer of a port says

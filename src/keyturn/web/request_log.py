@@ -24,8 +24,11 @@ from keyturn.telemetry.callers import enter_call, leave_call
 from keyturn.telemetry.labels import METHODS, OTHER_METHOD
 from keyturn.telemetry.logs import LineWriter, enter_request, leave_request, redact
 from keyturn.telemetry.metrics import Metrics
+from keyturn.telemetry.traceparent import Traceparent
+from keyturn.telemetry.tracing import enter_trace, leave_trace
 from keyturn.web.client_ip import ClientAddress
 from keyturn.web.request_notes import RequestNotes, begin_notes, new_request_id
+from keyturn.web.request_traces import RequestTraces, Told
 from keyturn.web.responses import HUNG_UP, render
 
 UNMATCHED: Final = "unmatched"
@@ -47,8 +50,6 @@ EXPECTED: Final = (
 """What objectives are set on: it stands at zero from the start, and nothing else crowds it out."""
 
 ADMIN_API: Final = "/admin/"
-_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
-_NO_TRACE: Final = b"0" * 32
 
 log = structlog.get_logger("keyturn.web")
 
@@ -66,6 +67,7 @@ class RequestLog:
     writer: LineWriter
     address: ClientAddress
     quiet: bool = False
+    traces: RequestTraces | None = None
     _prefix: str = field(default_factory=new_request_id)
     _numbers: Iterator[int] = field(default_factory=count)
     _active: dict[str, int] = field(default_factory=lambda: dict.fromkeys(METHODS, 0))
@@ -84,6 +86,7 @@ class RequestLog:
         notes = self._begin(scope)
         watch = _Watch(send, notes)
         entered, called = enter_request(notes.request_id), enter_call(notes.ip)
+        traced = enter_trace(notes.trace)
         began = self.clock.monotonic()
         method = scope["method"] if scope["method"] in self._active else OTHER_METHOD
         self._active[method] += 1
@@ -97,6 +100,7 @@ class RequestLog:
         finally:
             self._active[method] -= 1
             self._tell(scope, notes, watch.status, self.clock.monotonic() - began)
+            leave_trace(traced)
             leave_call(called)
             leave_request(entered)
 
@@ -122,13 +126,18 @@ class RequestLog:
                 given = value
             elif name == b"traceparent":
                 trace = value
+        said = Traceparent.parse(trace)
         notes = RequestNotes(
             request_id=self._request_id(scope, given),
-            trace_id=_trace_id(trace),
+            trace_id=None if said is None else said.trace_id,
             ip=self.address.of_scope(scope),
             administers=self.quiet and scope["path"].startswith(ADMIN_API),
         )
         begin_notes(scope, notes)
+        if self.traces is not None and (notes.administers or not self.quiet):
+            # Where the log and the exemplars say one id, the trace has that one.
+            notes.trace = self.traces.begin(scope, said)
+            notes.trace_id = notes.trace_id if notes.trace is None else notes.trace.trace_id
         return notes
 
     def _request_id(self, scope: Scope, given: bytes | None) -> str:
@@ -142,6 +151,9 @@ class RequestLog:
         route = _route(scope)
         # 0: the door returned without an answer, because nobody was there any more.
         status = status or HUNG_UP
+        if self.traces is not None and notes.trace is not None:
+            told = Told(method, None if route == UNMATCHED else route, status)
+            self.traces.end(notes.trace, told, notes)
         timed = (method, route, status)
         if status == METHOD_REFUSED or route == UNMATCHED:
             # Anybody can send any method to any path: that is one thing, and no endpoint's.
@@ -205,11 +217,3 @@ def _level(status: int) -> str:
 def _route(scope: Scope) -> str:
     path: str | None = getattr(scope.get("route"), "path", None)
     return UNMATCHED if path is None else path
-
-
-def _trace_id(traceparent: bytes | None) -> str | None:
-    """Return the trace id of a well-formed W3C `traceparent`."""
-    found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
-    if found is None or found[1] == _NO_TRACE or traceparent is None or traceparent[:2] == b"ff":
-        return None
-    return found[1].decode("ascii")

@@ -6,6 +6,7 @@ from typing import Any
 
 from keyturn.clients.model import Client
 from keyturn.crypto import opaque
+from keyturn.telemetry.tracing import Trace
 
 _KEY = "keyturn.notes"
 _ID_BYTES = 9
@@ -17,6 +18,8 @@ class RequestNotes:
 
     request_id: str
     trace_id: str | None = None
+    """Of its trace, or where it is not traced here, of the one its caller says to be in."""
+    trace: Trace | None = None
     ip: str = ""
     administers: bool = False
     """It came to the admin API, on the port where there is one."""

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keyturn.app import Background, Serving, management_app, parts_for
+from keyturn.app import Background, Serving, parts_for
+from keyturn.applications import management_app
 from keyturn.management import Watched
 from keyturn.ops.metrics import MetricsPage
 from keyturn.parts import Parts

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from keyturn.app import Background, parts_for, public_app
+from keyturn.app import Background, parts_for
+from keyturn.applications import public_app
 from keyturn.parts import Parts
 from keyturn.settings import Settings
 from keyturn.telemetry import logs
