@@ -9,6 +9,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -24,6 +25,7 @@ from keyturn.telemetry.metrics import Metrics
 from support import pooled, replicas
 from support.api import Api, api_of
 from support.pooled import POOL_SIZE, PgBouncer
+from support.proxy import Proxy
 
 pytestmark = pytest.mark.operations
 
@@ -36,6 +38,8 @@ SECONDS = 6.0
 LEADERS = 1801812340
 ENDLESS = Query("endless", "A statement that does not end by itself.", "select pg_sleep(600)")
 PID = Query("pid", "Which connection of the server it was.", "select pg_backend_pid() as pid")
+ECHO = Query("echo", "What was asked, as a number.", "select $1::int as said")
+TEXT = Query("text", "What was asked, as a text.", "select ($1::int)::text as said")
 SLEEPERS = (
     "select count(*) from pg_stat_activity where query like '%pg_sleep(600)%'"
     " and state = 'active' and pid <> pg_backend_pid() and datname = current_database()"
@@ -154,6 +158,32 @@ async def test_many_share_few_connections_and_leave_nothing_on_them(world):
     async with other.transaction():
         assert await other.fetchval("select count(*) from pg_prepared_statements") <= 1
     await other.close()
+
+
+async def test_a_statement_costs_three_round_trips_and_one_more_the_first_time(world):
+    """Begin, the statement, commit: what docs/postgres.md says a pooler costs."""
+    sockets = pooled.sockets_of(world.bouncer.url(world.url))
+    async with Proxy.to(f"{sockets}/.s.PGSQL.{pooled.PORT}", postgres=True) as proxy:
+        name = urlsplit(world.url).path
+        through = SecretStr(f"postgresql://keyturn@127.0.0.1:{proxy.port}{name}")
+        async with database(world.behind.model_copy(update={"url": through})) as opened:
+            for trips in (4, 3, 3):
+                line = await opened.acquire()
+                opened.release(line)
+                before = proxy.questions.total()
+                assert await opened.fetch_row(ECHO, trips) is not None
+                assert proxy.questions.total() - before == trips
+
+
+async def test_a_statement_is_parsed_where_it_runs(world):
+    """On any connection of the server, whichever statement of whoever was there before."""
+    async with database(world.behind.model_copy(update={"pool_wait": PATIENCE})) as opened:
+        asked = [*range(200)]
+        queries = [ECHO if number % 2 else TEXT for number in asked]
+        rows = await asyncio.gather(
+            *(opened.fetch_row(query, number) for query, number in zip(queries, asked, strict=True))
+        )
+        assert [int(row["said"]) for row in rows] == asked
 
 
 async def test_a_row_that_somebody_holds_is_waited_for_no_longer_than_without_a_pooler(world):

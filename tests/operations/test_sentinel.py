@@ -6,6 +6,7 @@ used within seconds. Every process connects with a password and the access list 
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 
 import pytest
 from pydantic import SecretStr
@@ -96,6 +97,7 @@ async def test_a_primary_that_was_replaced_behind_its_back_is_left_within_second
     await topology.mend()
     old = await topology.owner()
     async with (
+        AsyncExitStack() as locked,
         databases.fresh() as url,
         process(url, topology.url, SystemClock()) as one,
         process(url, topology.url, SystemClock()) as copier,
@@ -103,8 +105,10 @@ async def test_a_primary_that_was_replaced_behind_its_back_is_left_within_second
         assert await copier.copier.run_round()
         await one.cache.watch()
         epoch = one.redis.epoch
-        await old.lock_out_operators()
         new = next(node for node in topology.nodes if node is not old)
+        await until(lambda: new.command("ZSCORE", KEY, "upto"))
+        await old.lock_out_operators()
+        locked.push_async_callback(old.let_operators_in)
         await until(lambda: _named(topology, new))
         named = time.monotonic()
         await one.revoke(SID, announce=False)
@@ -118,7 +122,6 @@ async def test_a_primary_that_was_replaced_behind_its_back_is_left_within_second
         assert not await one.accepts(SID)
         print(f"replaced: left the old primary {seconds:.2f} s after the Sentinels had")
         assert seconds < 2.5
-    await old.let_operators_in()
     await topology.mend()
 
 

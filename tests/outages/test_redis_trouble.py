@@ -355,6 +355,24 @@ async def test_each_call_ends_within_its_deadline_connecting_included(valkey):
         await cache.close()
 
 
+async def test_a_connection_that_takes_longer_than_a_call_is_kept_for_the_next_one(valkey):
+    """Three answers must come before the first command is sent, and each takes half a deadline."""
+    async with Proxy.to(_socket(valkey)) as wire:
+        url = f"redis://127.0.0.1:{wire.port}/3?client_name=keyturn"
+        cache = _cache(url, breaker_failures=1000, timeout=0.2)
+        wire.delay = 0.1
+        with pytest.raises(CacheUnavailable, match="timeout"):
+            await cache.execute("PING")
+        wire.delay = 0.15
+        deadline, answers = time.monotonic() + 10, set()
+        while not answers:
+            assert time.monotonic() < deadline, "every call began anew"
+            with suppress(CacheUnavailable):
+                answers.add(await cache.execute("PING"))
+        assert answers == {b"PONG"}
+        await cache.close()
+
+
 async def test_while_the_breaker_is_open_trouble_costs_under_five_milliseconds(valkey):
     cache = _cache(valkey.url, breaker_pause=60.0)
     valkey.freeze()

@@ -430,9 +430,9 @@ WEAK = {
 def samples() -> set[str]:
     """Return every secret that our own papers show: whoever copies it must not get away with it."""
     papers = [ROOT / "README.md", ROOT / "SECURITY.md"]
-    papers += [*(ROOT / "config").iterdir(), *(ROOT / "docs").glob("*.md")]
+    papers += [*(ROOT / "config").rglob("*"), *(ROOT / "docs").glob("*.md")]
     found = set()
-    for paper in papers:
+    for paper in (one for one in papers if one.is_file()):
         text = paper.read_text(encoding="utf-8")
         found |= {
             match[1] for match in re.finditer(r"(?:KEYTURN_SECRETS=|secrets: *)([^\n]*)", text)

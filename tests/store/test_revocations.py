@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -15,7 +16,7 @@ from keyturn.revocation import record
 from keyturn.revocation.cache import BATCH
 from keyturn.revocation.copy import MICROSECONDS, Copy, Mark, Outcome
 from keyturn.revocation.record import LIFETIME, Horizon
-from support.revoking import INTERVAL, KEY, process
+from support.revoking import INTERVAL, KEY, TRUST, process
 
 SID = "019f3c1e-0000-7000-8000-000000000001"
 HOUR_AGO = "update revocations set revoked_at = revoked_at - interval '1 hour'"
@@ -159,6 +160,20 @@ async def test_the_copier_reads_by_an_index_in_its_order(one, database_url):
     text = "\n".join(row[0] for row in plan)
     assert "Index Scan using revocations_revoked_at" in text
     assert "Presorted Key: revoked_at" in text
+
+
+async def test_a_process_that_has_asked_the_table_may_believe_an_older_copy_within_the_bound(one):
+    """Redis did not answer meanwhile. It may say no and then yes again, but not for longer."""
+    await one.settle()
+    await one.revoke(SID, announce=False)
+    assert await one.accepts(SID)
+    while not one.redis.breaker.is_open:
+        one.redis.breaker.failed()
+    assert not await one.accepts(SID)
+    one.redis.breaker.succeeded()
+    assert await one.accepts(SID)
+    one.clock.advance(timedelta(seconds=TRUST))
+    assert not await one.accepts(SID)
 
 
 # The revoker's own entries

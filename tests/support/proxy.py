@@ -22,6 +22,8 @@ class Dialogue:
     """What one client of PostgreSQL says, read from the bytes of protocol 3."""
 
     statements: Counter[str]
+    questions: Counter[bytes] = field(default_factory=Counter)
+    """Messages after which it waits for the server (simple query, sync, flush): its round trips."""
     _unread: bytes = b""
     _started: bool = False
     _texts: dict[bytes, str] = field(default_factory=dict)
@@ -48,6 +50,8 @@ class Dialogue:
 
     def _understand(self, kind: bytes, body: bytes) -> None:
         first, _, rest = body.partition(b"\0")
+        if kind in {b"Q", b"S", b"H"}:
+            self.questions[kind] += 1
         if kind == b"P":
             self._texts[first] = rest.partition(b"\0")[0].decode()
         elif kind == b"B":
@@ -102,6 +106,7 @@ class Proxy:
     """Seconds each piece of an answer arrives later."""
     connections: int = 0
     statements: Counter[str] = field(default_factory=Counter)
+    questions: Counter[bytes] = field(default_factory=Counter)
     commands: Counter[tuple[bytes, ...]] = field(default_factory=Counter)
     held: Counter[Way] = field(default_factory=Counter)
     """Connections on which something is being held back now."""
@@ -176,7 +181,7 @@ class Proxy:
 
     def _ear(self) -> Dialogue | Commands | None:
         if self.postgres:
-            return Dialogue(self.statements)
+            return Dialogue(self.statements, self.questions)
         return Commands(self.commands) if self.redis else None
 
     async def _pass_on(

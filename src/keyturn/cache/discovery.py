@@ -25,7 +25,9 @@ TROUBLE = (RedisError, OSError, EOFError, ValueError)
 """What a dead line, or a server that does not speak the protocol, makes the driver raise."""
 
 PATIENCE = 0.5
-"""Seconds for one answer to where the server is; all are asked at once, so it is also the whole."""
+"""Seconds for one answer to where the server is; all are asked at once, so it is also the whole.
+
+And for a connection that is being opened after its caller has gone."""
 
 SHORTEST_PAUSE = 0.1
 """Seconds between two looks while calls fail: enough to be quick, not enough to be a burden."""

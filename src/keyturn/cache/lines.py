@@ -5,6 +5,7 @@ come in time is closed, never lent again, because the late answer would be read 
 the next question. With tokens, that would be somebody else's revocation.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from keyturn.cache.cluster import ClusterNodes
-from keyturn.cache.discovery import TROUBLE, Discovery, Source
+from keyturn.cache.discovery import PATIENCE, TROUBLE, Discovery, Source
 from keyturn.cache.sentinel import Sentinels
 from keyturn.clock import Clock
 from keyturn.settings_redis_url import Address, RedisUrl
@@ -61,6 +62,8 @@ class Lines:
     _idle: deque[AbstractConnection] = field(init=False, repr=False, default_factory=deque)
     _discovery: Discovery | None = field(init=False, repr=False, default=None)
     _nodes: ClusterNodes | None = field(init=False, repr=False, default=None)
+    _opening: set[asyncio.Task[None]] = field(init=False, repr=False, default_factory=set)
+    """Connections whose callers have gone, and who keeps them."""
     _closed: bool = False
 
     def __post_init__(self) -> None:
@@ -99,7 +102,7 @@ class Lines:
             address = None if self._discovery is None else await self._discovery.current()
             if epoch not in {None, self.epoch}:
                 raise Redirected
-            line = self._take(address)
+            line = await self._take(address)
             try:
                 return await self._on(line, command)
             except AskError as error:
@@ -117,14 +120,15 @@ class Lines:
     async def close(self) -> None:
         """Close every idle connection; those in use close when their call ends."""
         self._closed = True
+        for task in self._opening:
+            task.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
         await self._hang_up(*self._idle)
         if self._discovery is not None:
             await self._discovery.close()
 
     async def _on(self, line: AbstractConnection, command: Sequence[Argument]) -> Any:
         try:
-            if not line.is_connected and self.url.topology == "sentinel":
-                await self._check_role(line)
             await line.send_command(*command)
             reply = await line.read_response()
         except ResponseError as error:
@@ -167,19 +171,50 @@ class Lines:
         if not isinstance(role, list) or role[:1] != [b"master"]:
             raise NotThePrimary
 
-    def _take(self, address: Address | None) -> AbstractConnection:
+    async def _take(self, address: Address | None) -> AbstractConnection:
+        """Lend an idle line, or open one.
+
+        A caller whose time is up leaves it to the next: else a server to which the way is long, or
+        a process that is busy, would never be back, as each probe would begin from nothing.
+        """
         if self._idle:
             return self._idle.pop()
         if self._closed:
             raise RedisConnectionError("closed")
-        if address is not None:
-            return self._make(address)
-        line: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        line = self._make(address)
+        opening = asyncio.create_task(self._open(line))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            keeping = asyncio.create_task(self._keep(opening, line))
+            self._opening |= {opening, keeping}
+            keeping.add_done_callback(lambda _: self._opening.difference_update({opening, keeping}))
+            raise
         return line
 
-    def _make(self, address: Address, login: dict[str, str] | None = None) -> AbstractConnection:
+    async def _open(self, line: AbstractConnection) -> None:
+        try:
+            await line.connect()  # type: ignore[no-untyped-call]
+            if self.url.topology == "sentinel":
+                await self._check_role(line)
+        except BaseException:
+            await self._hang_up(line)
+            self._doubt()
+            raise
+
+    async def _keep(self, opening: "asyncio.Task[None]", line: AbstractConnection) -> None:
+        """Keep what nobody waits for any more; if it failed, the next call will say so."""
+        await asyncio.wait([opening], timeout=PATIENCE)
+        opening.cancel()
+        await asyncio.wait([opening])
+        if not opening.cancelled() and opening.exception() is None:
+            await self._give_back(line)
+
+    def _make(
+        self, address: Address | None, login: dict[str, str] | None = None
+    ) -> AbstractConnection:
         """Make a connection as the URL says, to this address; with another login where given."""
-        options = self._pool.connection_kwargs | address._asdict()
+        options = self._pool.connection_kwargs | ({} if address is None else address._asdict())
         if login is not None:
             options = {key: value for key, value in options.items() if key not in LOGIN} | login
         line: AbstractConnection = self._pool.connection_class(**options)

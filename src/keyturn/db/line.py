@@ -53,7 +53,11 @@ class Line:
     metrics: Metrics
     prepared: dict[Query, PreparedStatement] = field(default_factory=dict)
     shared: bool = False
-    """A pooler lends it: what is prepared in one transaction is not there in the next."""
+    """A pooler lends it: what is prepared in one transaction is not there in the next.
+
+    So a statement has no name. The driver is told once what goes in and comes out, and parses it
+    anew in the packet that executes it: never a round trip more than the first time.
+    """
     era: int = 0
     lost: bool = False
     """The server has ended it."""
@@ -66,8 +70,7 @@ class Line:
         if statement is None:
             name = "" if self.shared else None
             statement = await self.connection.prepare(query.sql, name=name, timeout=self.deadline)
-            if not self.shared:
-                self.prepared[query] = statement
+            self.prepared[query] = statement
         return statement
 
     async def fetch_row(self, query: Query, *args: Any) -> Row | None:
