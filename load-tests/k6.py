@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,13 +66,14 @@ class Load:
     slo: Path
     out: Path
 
-    def limits(self) -> dict[str, float]:
-        """Return the latencies of the objectives, in milliseconds."""
+    def limits(self, thresholds: Iterable[str]) -> dict[str, float]:
+        """Return the latencies of the objectives it is held to, in milliseconds."""
+        held = {one.partition(" ")[0] for one in thresholds}
         objectives = json.loads(self.slo.read_text(encoding="utf-8"))
         return {
             name.removesuffix("_latency"): float(one["milliseconds"])
             for name, one in objectives.items()
-            if "milliseconds" in one
+            if "milliseconds" in one and name in held
         }
 
     def title(self) -> str:
@@ -142,7 +143,8 @@ def _thresholds(exported: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def _written(load: Load, samples: Samples, thresholds: Mapping[str, bool]) -> dict[str, Any]:
-    shown = picture.draw(load.title(), samples.series(), samples.seconds, load.limits())
+    limits = load.limits(thresholds)
+    shown = picture.draw(load.title(), samples.series(), samples.seconds, limits)
     figures = {
         "scenario": load.scenario,
         "rate": load.rate,

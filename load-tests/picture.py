@@ -83,7 +83,7 @@ def _lines(
         yield _line(p99, colour, width=2)
         yield _line(p50, colour, dash="2 3")
         yield _line(answered, colour, width=2)
-        y = TOP + 16 + 20 * number
+        y = throughput.top + 16 + 20 * number
         yield _line([(WIDTH - RIGHT + 14, y), (WIDTH - RIGHT + 34, y)], colour, width=3)
         yield _text(WIDTH - RIGHT + 40, y + 4, kind)
         failed = [one for one in points if one.failed_per_second]

@@ -19,6 +19,12 @@ def unruled(registry):
     return [one.name for one in registry.collect() if one.type == "gauge" and one.name not in RULES]
 
 
+def unshown(registry):
+    """Return the rules of gauges that no process shows."""
+    shown = {one.name for one in registry.collect() if one.type in {"gauge", "info"}}
+    return sorted(RULES.keys() - shown)
+
+
 def documented(page):
     """Return `gauge: rule` for every gauge of the page's table."""
     rows = table(page, "## Several workers")
@@ -31,6 +37,7 @@ def test_every_gauge_has_a_rule_for_several_processes():
         if not any(isinstance(one, of_the_client) for one in metrics.registry._collector_to_names):
             of_the_client(registry=metrics.registry)
     assert unruled(metrics.registry) == []
+    assert unshown(metrics.registry) == []
 
 
 def test_every_rule_is_told_on_the_page_of_metrics():
@@ -46,6 +53,13 @@ def test_a_gauge_without_a_rule_is_found():
     Gauge("keyturn_ready", "x", registry=registry)
     Gauge("keyturn_moods", "x", registry=registry)
     assert unruled(registry) == ["keyturn_moods"]
+
+
+def test_a_rule_without_its_gauge_is_found():
+    registry = CollectorRegistry()
+    Gauge("keyturn_ready", "x", registry=registry)
+    assert "keyturn_ready" not in unshown(registry)
+    assert "keyturn_workers" in unshown(registry)
 
 
 @pytest.mark.parametrize("planted", [("`keyturn_ready`, ", ""), ("| smallest |", "| largest |")])

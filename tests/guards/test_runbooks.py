@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 import yaml
 
+from keyturn.doctor.examination import CHECKS
 from keyturn.telemetry import labels
 from support.tree import ROOT, differences, prose, sources, spans, table, text
 
@@ -15,8 +16,6 @@ PAGE = "docs/runbooks.md"
 ANNOTATIONS = {"summary", "description", "runbook_url", "dashboard_url"}
 ADDRESS = "https://github.com/keyturn/keyturn/blob/main/docs/runbooks.md#"
 BOARDS = {one.stem for one in (ROOT / "config" / "grafana").glob("*.json")}
-OF_WORKERS = {"keyturn_workers", "keyturn_worker_restarts_total"}
-"""What only a server of several workers shows."""
 OTHERS = {
     "dashboard_url",
     "wait_event",
@@ -88,7 +87,7 @@ def known_words():
         re.findall(r"create table (?:if not exists )?(\w+)", text("src/keyturn/db/schema.sql"))
     )
     objectives = {spans(row[1])[0] for row in table(text("docs/slo.md"), "## The six")}
-    return events | values | metrics | tables | objectives | OF_WORKERS | OTHERS
+    return events | values | metrics | tables | objectives | OTHERS
 
 
 def unknown_words(page, known):
@@ -105,17 +104,20 @@ def unknown_words(page, known):
 
 
 def unknown_settings(page):
-    """Return the settings of a page that there are not: `section.name` in code."""
+    """Return the settings of a page that there are not, nor checks: `section.name` in code."""
     known = yaml.safe_load(
         re.sub(r"^(  )# ([a-z_]+:)", r"\1\2", text("config/keyturn.yaml"), flags=re.MULTILINE)
     )
     found = []
     for section, name in re.findall(r"`([a-z_]+)\.([a-z_]+)`", page):
+        if f"{section}.{name}" in CHECKED:
+            continue
         if name.removesuffix("_file") not in (known.get(section) or {}) | ALIASES.get(section, {}):
             found.append(f"{section}.{name}")
     return [one for one in found if not one.endswith((".md", ".yaml", ".py"))]
 
 
+CHECKED = {one.id for one in CHECKS}
 ALIASES = {"postgres": {"url": None}, "redis": {"url": None}}
 
 

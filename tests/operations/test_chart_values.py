@@ -75,6 +75,7 @@ def test_what_is_required_is_asked_for(missing, where):
         ({"config__redis__url": "redis://a"}, "/config/redis/url"),
         ({"config__secrets": "1: x"}, "/config/secrets"),
         ({"config__server__management_port": 80}, "/config/server/management_port"),
+        ({"config__server__workers": 2}, "/config/server/workers"),
         ({"extraEnv": [{"name": "KEYTURN_SECRETS", "value": "1: x"}]}, "/extraEnv/0/name"),
         ({"extraEnv": [{"name": "KEYTURN_REDIS__URL", "value": "x"}]}, "/extraEnv/0/name"),
         ({"extraEnv": "KEYTURN_LOG__LEVEL=debug"}, "/extraEnv"),
@@ -106,10 +107,6 @@ MONITOR = {"networkPolicy__metricsFrom": [{"podSelector": {}}]}
             r"3 processes .* = 22 connections each are 66, more than 65",
         ),
         (
-            {"postgres__connectionBudget": 131, "config__server__workers": 2},
-            r"6 processes .* are 132",
-        ),
-        (
             {"postgres__connectionBudget": 153, "autoscaling__enabled": True},
             r"7 processes .* are 154, more than 153",
         ),
@@ -139,7 +136,6 @@ def test_what_is_impossible_together_is_refused(paths, said):
     [
         {"shutdown__graceSeconds": 32},
         {"postgres__connectionBudget": 66},
-        {"postgres__connectionBudget": 132, "config__server__workers": 2},
         {"postgres__connectionBudget": 154, "autoscaling__enabled": True},
         {"metrics__podMonitor__enabled": True, **MONITOR},
         {"metrics__podMonitor__enabled": True, "networkPolicy__enabled": False},

@@ -13,8 +13,9 @@ import redis.asyncio
 from keyturn.db.migrate import migrate
 from keyturn.dev.postgres import PostgresServer
 from keyturn.dev.supervisor import prepare_postgres
-from support import replicas
+from support import pooled, replicas
 from support.asking_doctor import Diagnosis, ask
+from support.redis_topologies import clustered, watched
 from support.servers import options, private_postgres, private_valkey, throwaway_dir
 
 pytestmark = pytest.mark.operations
@@ -83,8 +84,8 @@ async def following(primary: PostgresServer) -> AsyncIterator[str]:
             await standby.stop()
 
 
-async def ask_about(database_url: str, redis_url: str | None = None) -> Diagnosis:
-    settings = replicas.settings(database_url, redis_url, issuer=NOBODY)
+async def ask_about(database_url: str, redis_url: str | None = None, **more: str) -> Diagnosis:
+    settings = replicas.settings(database_url, redis_url, **{"issuer": NOBODY, **more})
     return await ask("--json", environ=settings)
 
 
@@ -125,6 +126,34 @@ async def test_a_redis_that_evicts_and_one_that_is_a_replica_are_found(database_
             await client.execute_command("REPLICAOF", "127.0.0.1", "1")
         found = (await ask_about(database_url, valkey.url)).trouble
         assert "redis.url" in found["redis.primary"]["remedy"]
+
+
+async def test_a_pooler_is_looked_at_and_past_it(program, database_url, databases):
+    async with pooled.bouncer(program("pgbouncer", "pgbouncer"), database_url) as bouncer:
+        through = pooled.through(bouncer, database_url)
+        said = await ask_about(database_url, **through)
+        direct = await ask_about(database_url)
+        assert said.trouble.keys() - direct.trouble.keys() == set()
+        skipped = {one["id"] for one in said.findings if one["severity"] == "skipped"}
+        assert {"postgres.connections", "upkeep.servers"} <= skipped
+        async with databases.fresh() as other:
+            elsewhere = {**through, "postgres__direct_url": other}
+            found = (await ask_about(database_url, **elsewhere)).trouble["postgres.pooler"]
+            assert "different databases" in found["sentence"]
+    found = (await ask_about(database_url, **through)).trouble["postgres.pooler"]
+    assert "no connection through the pooler" in found["sentence"]
+
+
+@pytest.mark.parametrize(
+    "topology", [watched, lambda: clustered(NOBODY)], ids=["sentinel", "cluster"]
+)
+async def test_a_redis_of_several_servers_is_asked_where_the_keys_are(database_url, topology):
+    """By the access list of docs/redis.md; nothing copies here, so there is no copy."""
+    async with topology() as running:
+        said = await ask_about(database_url, running.url)
+    assert {one for one in said.trouble if one.startswith("redis")} == {"redis.copy"}
+    said_of = {one["id"]: one["sentence"] for one in said.findings}
+    assert said_of["redis.primary"] == "this server takes writes"
 
 
 async def test_where_everything_hangs_it_ends_in_time_and_says_so():

@@ -14,12 +14,6 @@ from keyturn.telemetry.metrics import Metrics
 HTTP = "http_server_request_duration_seconds"
 TARGET = {"namespace", "job", "instance"}
 """Labels that Prometheus adds."""
-OF_WORKERS = {
-    "keyturn_workers": {"state": {"configured", "running", "ready"}},
-    "keyturn_worker_restarts_total": {"reason": {"ended", "failed", "killed", "silent"}},
-    "keyturn_worker_snapshots_late_total": dict[str, set[str]](),
-}
-"""What only a server of several workers shows."""
 
 Labels = Mapping[str, set[str]]
 """The labels of a metric and the values each may have; empty: any."""
@@ -29,7 +23,10 @@ def catalogue() -> dict[str, Labels]:
     """Return what can be asked of a server, sample by sample."""
     metrics = Metrics()
     metrics.build.info({"version": "", "commit": "", "python": ""})
-    found = dict(OF_WORKERS) | dict(_samples(metrics.registry))
+    # One process has no workers to count.
+    for state in ("configured", "running", "ready"):
+        metrics.workers.processes.labels(state)
+    found = dict(_samples(metrics.registry))
     routes = {one for name, one in vars(paths).items() if name.isupper()}
     for part in ("bucket", "count", "sum"):
         found[f"{HTTP}_{part}"] = dict(found[f"{HTTP}_{part}"]) | {

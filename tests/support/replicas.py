@@ -55,9 +55,9 @@ class Replica:
     management_url: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, patience: float = START_DEADLINE) -> None:
         """Read the bound ports from the log, then poll readiness to a deadline."""
-        deadline = time.monotonic() + START_DEADLINE
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break

@@ -1,12 +1,11 @@
 """A TLS front as some operator has set it up: it changes answers, or sends requests elsewhere."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.tls_front import Message, TlsFront, certified
+from support.tls_front import Message, TlsFront, listening
 
 Change = Callable[[str, Message], Message]
 """Takes the target of a request and the server's answer; returns what the client is given."""
@@ -34,15 +33,8 @@ class RewritingFront(TlsFront):
 @asynccontextmanager
 async def rewriting_front(folder: Path) -> AsyncIterator[RewritingFront]:
     """Listen until the end of the block; `target` is told later, when the server runs."""
-    authority, context = certified(folder)
-    front = RewritingFront(0, authority)
-    server = await asyncio.start_server(front.serve, "127.0.0.1", 0, ssl=context)
-    front.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(folder, RewritingFront) as front:
         yield front
-    finally:
-        server.close()
-        await front.end()
 
 
 def without(name: str) -> Callable[[bytes], bytes]:

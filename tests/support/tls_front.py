@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import parse_qs
 
 import orjson
@@ -170,11 +170,21 @@ class TlsFront:
         return answer
 
 
+Front = TypeVar("Front", bound=TlsFront)
+
+
 @asynccontextmanager
 async def tls_front(folder: Path) -> AsyncIterator[TlsFront]:
     """Listen until the end of the block; `target` is told later, when the server runs."""
+    async with listening(folder, TlsFront) as front:
+        yield front
+
+
+@asynccontextmanager
+async def listening(folder: Path, kind: type[Front]) -> AsyncIterator[Front]:
+    """Listen as a front of that kind."""
     authority, context = certified(folder)
-    front = TlsFront(0, authority)
+    front = kind(0, authority)
     server = await asyncio.start_server(front.serve, "127.0.0.1", 0, ssl=context)
     front.port = server.sockets[0].getsockname()[1]
     try:

@@ -9,6 +9,7 @@ from keyturn.cli.health import health
 from keyturn.cli.migrate import migrate
 from keyturn.cli.purge import purge
 from keyturn.cli.serve import serve
+from keyturn.telemetry.logs import say_on_stderr
 
 app = typer.Typer(
     name="keyturn",
@@ -16,6 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.callback()(say_on_stderr)
 app.command()(dev)
 app.command()(serve)
 app.command()(migrate)

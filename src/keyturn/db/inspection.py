@@ -65,11 +65,13 @@ async def _connect(url: str) -> asyncpg.Connection:
     connection: asyncpg.Connection = await asyncpg.connect(
         url, statement_cache_size=0, server_settings={"application_name": "keyturn doctor"}
     )
-    await connection.set_type_codec(
-        "jsonb",
-        schema="pg_catalog",
-        format="binary",
-        encoder=lambda value: b"\x01" + orjson.dumps(value),
-        decoder=lambda data: orjson.loads(data[1:]),
-    )
+    # In a transaction, because it asks the server: a pooler lends one for as long.
+    async with connection.transaction(readonly=True):
+        await connection.set_type_codec(
+            "jsonb",
+            schema="pg_catalog",
+            format="binary",
+            encoder=lambda value: b"\x01" + orjson.dumps(value),
+            decoder=lambda data: orjson.loads(data[1:]),
+        )
     return connection

@@ -13,6 +13,7 @@ select current_setting('server_version_num')::int as version,
        inet_server_addr() is null or inet_server_addr() <<= '127.0.0.0/8'
          or inet_server_addr() = '::1' as local,
        coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false) as encrypted,
+       current_database() || ' since ' || pg_postmaster_start_time() as identity,
        clock_timestamp() as now;
 
 -- name: activity

@@ -71,17 +71,18 @@ class Inside:
 
 async def look_inside(settings: Settings, clock: Clock, resolver: SystemResolver) -> Inside:
     """Look at the database of these settings."""
-    urls = one_host_each(settings.postgres.dsn())
+    urls = one_host_each(settings.postgres.direct().dsn())
     answers = await asyncio.gather(*(_meet(url, clock, resolver) for url in urls))
     there = [one for one in answers if one.row is not None]
     if not there:
         silent = [postgres.unreachable(one.name, one.reason) for one in answers]
-        skipped = (postgres.HOSTS, *postgres.OF_SERVER, *AFTER_THE_SERVER)
+        skipped = (postgres.HOSTS, postgres.POOLER, *postgres.OF_SERVER, *AFTER_THE_SERVER)
         return Inside([*silent, *skip(skipped, "the database does not answer")])
     chosen = next((one for one in there if one.is_primary), there[0])
     inside = Inside(_of_host(chosen, settings), reached=True)
     silent_ones = {one.name: one.reason for one in answers if one.row is None}
     inside.findings += postgres.hosts(silent_ones, len(there))
+    inside.findings.append(await _pooler(settings, chosen, clock, resolver))
     try:
         async with inspect(chosen.url, CONNECT) as inspection:
             await _look_further(inspection, chosen.row or {}, settings, inside)
@@ -112,6 +113,15 @@ async def _meet(url: str, clock: Clock, resolver: SystemResolver) -> Host:
         return Host(url, name, reason=type(trouble).__name__)
 
 
+async def _pooler(
+    settings: Settings, chosen: Host, clock: Clock, resolver: SystemResolver
+) -> Finding:
+    if not settings.postgres.is_pooled:
+        return postgres.POOLER.ok("no pooler is set: postgres.url leads to the server itself")
+    through = await _meet(settings.postgres.dsn(), clock, resolver)
+    return postgres.pooler(through.reason, through.row, chosen.row or {})
+
+
 def _of_host(host: Host, settings: Settings) -> list[Finding]:
     row = host.row or {}
     return [
@@ -135,12 +145,17 @@ async def _look_further(
         await _asked(inside, checks, lambda: _judged(inspection, query, judge, args))
 
     def activity(rows: list[Row]) -> list[Finding]:
-        room = postgres.connections(server["connections"], rows[0], settings.postgres)
+        room = postgres.connections(server["connections"], rows[0], settings)
         return [room, upkeep.servers(rows[0]["processes"])]
 
     names = server["synchronous_standby_names"]
     kept = timedelta(days=settings.audit.retention_days or 36_500) + upkeep.SLACK
-    await ask((postgres.CONNECTIONS, upkeep.SERVERS), SQL["activity"], activity)
+    counted = (postgres.CONNECTIONS, upkeep.SERVERS)
+    if settings.postgres.is_pooled:
+        # Nobody listens through a pooler, and its own connections say nothing of who shares them.
+        inside.findings += skip(counted, "behind a pooler our processes cannot be counted")
+    else:
+        await ask(counted, SQL["activity"], activity)
     await ask((postgres.STANDBY,), SQL["standbys"], lambda rows: [postgres.standby(names, rows[0])])
     await ask(
         (postgres.PRIVILEGES,),

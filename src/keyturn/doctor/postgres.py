@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from keyturn.doctor.finding import Check, Finding, error, warning
+from keyturn.settings import Settings
 from keyturn.settings_postgres import PostgresSettings
 
 REACHABLE = error("postgres.reachable")
 HOSTS = warning("postgres.hosts")
+POOLER = error("postgres.pooler")
 TIME = warning("postgres.time")
 VERSION = error("postgres.version")
 WRITABLE = error("postgres.writable")
@@ -32,7 +34,7 @@ OF_SERVER: tuple[Check, ...] = (
     CLOCK,
 )
 OF_ACTIVITY: tuple[Check, ...] = (CONNECTIONS, STANDBY, PRIVILEGES)
-CHECKS: tuple[Check, ...] = (REACHABLE, HOSTS, *OF_SERVER, *OF_ACTIVITY)
+CHECKS: tuple[Check, ...] = (REACHABLE, HOSTS, POOLER, *OF_SERVER, *OF_ACTIVITY)
 
 OLDEST = 150_000
 """PostgreSQL 15."""
@@ -87,19 +89,21 @@ def clock(database: datetime, here: datetime) -> Finding:
     return CLOCK.wrong(sentence, "run an NTP client on both: `timedatectl set-ntp true`")
 
 
-def connections(limit: int, row: Facts, settings: PostgresSettings) -> Finding:
+def connections(limit: int, row: Facts, settings: Settings) -> Finding:
     """Say how many processes the server has room for."""
-    each = 2 * settings.pool_max + BEYOND_THE_POOLS
-    processes = max(row["processes"], 1)
+    each = 2 * settings.postgres.pool_max + BEYOND_THE_POOLS
+    workers = settings.server.workers
+    # Workers have a parent, which works on the database, too.
+    of_a_server = 1 if workers == 1 else workers + 1
+    processes = max(row["processes"], of_a_server)
     # While one replica is replaced by the next, both are there.
-    needed = each * (processes + 1)
+    needed = each * (processes + of_a_server)
     told = f"{processes} processes of up to {each} connections"
     if needed <= limit:
         return CONNECTIONS.ok(f"{told}; the server has {limit}")
     mend = f"set max_connections to {needed} or more, or lower postgres.pool_max"
-    return CONNECTIONS.wrong(
-        f"{told}, and one more during an upgrade, need {needed}; the server has {limit}", mend
-    )
+    sentence = f"{told}, and {of_a_server} more during an upgrade, need {needed}"
+    return CONNECTIONS.wrong(f"{sentence}; the server has {limit}", mend)
 
 
 def standby(names: str, row: Facts) -> Finding:
@@ -143,6 +147,18 @@ def hosts(silent: Mapping[str, str], answering: int) -> Iterator[Finding]:
         yield HOSTS.wrong(sentence, "start it, or take it out of postgres.url")
     if not silent:
         yield HOSTS.ok(f"hosts of postgres.url that answer: {answering} of {answering}")
+
+
+def pooler(reason: str, through: Facts | None, server: Facts) -> Finding:
+    """Judge what answers at `postgres.url` against the server at `postgres.direct_url`."""
+    if through is None:
+        mend = "start the pooler, or correct postgres.url; its log says whom it refused and why"
+        return POOLER.wrong(f"no connection through the pooler ({reason})", mend)
+    if through["identity"] == server["identity"]:
+        return POOLER.ok("the pooler leads to the database of postgres.direct_url")
+    sentence = "postgres.url and postgres.direct_url lead to different databases or servers"
+    mend = "let the pooler's [databases] and postgres.direct_url name the same primary"
+    return POOLER.wrong(sentence, mend)
 
 
 def _time(seconds: float, deadline: float) -> Finding:

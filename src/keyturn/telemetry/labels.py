@@ -131,7 +131,7 @@ REVOKE_REASONS = (
     "step_up",
     "client_deleted",
 )
-PURGED = (
+EXPIRING = (
     "sessions",
     "revocations",
     "logins",
@@ -140,8 +140,8 @@ PURGED = (
     "replays",
     "creations",
     "device_authorizations",
-    "signing_keys",
 )
+PURGED = (*EXPIRING, "signing_keys")
 AUDIT_LOSSES = ("queue_full", "refused", "shutdown", "stdout")
 KEY_READ_RESULTS = ("ok", "failed", "blocked", "unusable", "busy")
 LOGOUT_RESULTS = ("delivered", "refused", "failed", "blocked", "given_up")
@@ -193,15 +193,5 @@ DATABASE_OPERATIONS = (
 REDIS_OPERATIONS = ("ping", "zmscore", "zadd", "throttle", "copy", OTHER)
 """Commands, and scripts by whose they are."""
 REDIS_ERRORS = ("timeout", "connection", "reply", "open")
-EXPIRING = (
-    "sessions",
-    "revocations",
-    "logins",
-    "authorization_requests",
-    "authorization_codes",
-    "replays",
-    "creations",
-    "device_authorizations",
-)
 AUDIT_TYPES: tuple[str, ...] = get_args(EventType)
 CACHE_RESULTS = ("hit", "miss", "untrusted", "error")

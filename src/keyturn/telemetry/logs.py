@@ -174,6 +174,22 @@ def configure(level: str, clock: Clock, writer: LineWriter) -> None:
     _capture_stdlib(number)
 
 
+def say_on_stderr() -> None:
+    """Send what a command's parts log to stderr, for people: its stdout is its answer.
+
+    A server says otherwise later, by `configure`.
+    """
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.stdlib.add_log_level,
+                _redact_event,
+                structlog.dev.ConsoleRenderer(colors=False),
+            ],
+            logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        )
+
+
 def _capture_stdlib(number: int) -> None:
     root = logging.getLogger()
     root.handlers = [_Bridge()]

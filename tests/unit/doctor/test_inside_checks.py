@@ -96,8 +96,23 @@ def test_standbys_that_no_commit_waits_for_are_warned_of(names, standbys, waited
     ("limit", "processes", "wrong"), [(44, 0, False), (43, 1, True), (66, 2, False), (65, 2, True)]
 )
 def test_connections_must_do_for_the_processes_and_one_more(limit, processes, wrong):
-    said = postgres.connections(limit, {"processes": processes}, settings().postgres)
+    said = postgres.connections(limit, {"processes": processes}, settings())
     assert bool(trouble([said])) == wrong
+
+
+@pytest.mark.parametrize(("limit", "processes"), [(132, 0), (132, 3), (198, 6)])
+def test_connections_of_workers_are_those_of_each_and_of_their_parent(limit, processes):
+    workers = settings(server__workers="2")
+    for room, wrong in ((limit, False), (limit - 1, True)):
+        said = postgres.connections(room, {"processes": processes}, workers)
+        assert bool(trouble([said])) == wrong
+
+
+def test_a_pooler_must_answer_and_lead_to_the_server_past_it():
+    here, elsewhere = {"identity": "d since 8:00"}, {"identity": "d since 9:00"}
+    assert trouble([postgres.pooler("", here, here)]) == set()
+    assert "same primary" in postgres.pooler("", elsewhere, here).remedy
+    assert "TimeoutError" in postgres.pooler("TimeoutError", None, here).sentence
 
 
 def test_reasons_have_remedies_of_their_own():
