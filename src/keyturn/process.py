@@ -73,10 +73,10 @@ class Process:
         metrics = Metrics()
         metrics.build.info(dict(build.facts()))
         audit = Audit(clock, metrics, settings.audit.queue_limit, actor, facts or {})
-        database = Database(settings.postgres, metrics)
+        database = Database(settings.postgres, metrics, clock=clock)
         # Rotations need not wait for a standby, and may skip the disk: what is lost heals.
         commit = "off" if settings.postgres.async_rotation else "local"
-        rotations = Database(settings.postgres, metrics, {"synchronous_commit": commit})
+        rotations = Database(settings.postgres, metrics, {"synchronous_commit": commit}, clock)
         _report_pools(metrics, database, rotations)
         cache = Cache(settings.redis, metrics, clock)
         secrets = MasterSecrets(settings.master_values())

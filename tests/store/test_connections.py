@@ -157,3 +157,13 @@ async def test_a_host_that_hangs_does_not_hide_the_next_one(database_url):
 )
 def test_a_url_names_its_hosts(url, each):
     assert one_host_each(url) == each
+
+
+async def test_statements_are_timed_finer_than_the_loop_counts(database_url):
+    async with pool(database_url) as database:
+        for _ in range(20):
+            await database.fetch_row(QUICK)
+        total = database.metrics.registry.get_sample_value(
+            "keyturn_db_operation_duration_seconds_sum", {"operation": "other"}
+        )
+    assert abs(total * 1000 - round(total * 1000)) > 1e-5, "uvloop's clock goes by milliseconds"

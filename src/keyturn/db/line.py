@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
+from keyturn.clock import Clock
 from keyturn.db.queries import Query
 from keyturn.db.trouble import HARMLESS, LOST, TROUBLE, is_ours, unavailable
 from keyturn.telemetry.metrics import Metrics
@@ -21,11 +22,6 @@ CLIENT_MARGIN = 0.25
 
 ABANDONED = (TimeoutError, asyncio.CancelledError)
 """After these the driver asks the server to cancel, by a connection of its own."""
-
-
-def now() -> float:
-    """Return the time by which connections are waited for and statements are timed."""
-    return asyncio.get_running_loop().time()
 
 
 class Statements(Protocol):
@@ -51,6 +47,7 @@ class Line:
     connection: asyncpg.Connection
     deadline: float
     metrics: Metrics
+    clock: Clock
     prepared: dict[Query, PreparedStatement] = field(default_factory=dict)
     shared: bool = False
     """A pooler lends it: what is prepared in one transaction is not there in the next.
@@ -75,7 +72,7 @@ class Line:
 
     async def fetch_row(self, query: Query, *args: Any) -> Row | None:
         """Return the first row, or None: one round trip."""
-        began = now()
+        began = self.clock.monotonic()
         try:
             with step("sql", query.operation):
                 statement = await self._statement(query)
@@ -83,7 +80,9 @@ class Line:
         except BaseException as error:
             raise self._judge(error, query) from error
         finally:
-            self.metrics.database_operations[query.operation].observe(now() - began)
+            self.metrics.database_operations[query.operation].observe(
+                self.clock.monotonic() - began
+            )
 
     async def fetch(self, query: Query, *args: Any) -> list[Row]:
         """Return all rows."""
@@ -97,7 +96,7 @@ class Line:
 
     async def say(self, command: str, words: str = "") -> None:
         """Begin or end a transaction; `words` are what is sent for the command, if they differ."""
-        began = now()
+        began = self.clock.monotonic()
         try:
             with step("sql", command):
                 await self.connection.execute(words or command, timeout=self.deadline)
@@ -108,12 +107,12 @@ class Line:
                 raise unavailable(command, error) from error
             raise
         finally:
-            self.metrics.database_operations[command].observe(now() - began)
+            self._time(command, began)
 
     async def _fetched(
         self, query: Query, args: Sequence[Any]
     ) -> tuple[list[Row], PreparedStatement]:
-        began = now()
+        began = self.clock.monotonic()
         try:
             with step("sql", query.operation):
                 statement = await self._statement(query)
@@ -121,7 +120,12 @@ class Line:
         except BaseException as error:
             raise self._judge(error, query) from error
         finally:
-            self.metrics.database_operations[query.operation].observe(now() - began)
+            self.metrics.database_operations[query.operation].observe(
+                self.clock.monotonic() - began
+            )
+
+    def _time(self, operation: str, began: float) -> None:
+        self.metrics.database_operations[operation].observe(self.clock.monotonic() - began)
 
     def _judge(self, error: BaseException, query: Query) -> BaseException:
         if is_ours(error):

@@ -4,10 +4,10 @@ An administrator who ends sessions, or a pooler that is restarted, ends many at 
 handed out before the driver has heard of it. `pool` replaces those it knows to be of that time.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from keyturn.db.line import now
 from keyturn.db.trouble import Interrupted
 
 Answer = TypeVar("Answer")
@@ -22,11 +22,12 @@ async def persist(ask: Callable[[], Awaitable[Answer]], within: float) -> Answer
     After `within` seconds, or with none, nothing is asked again. Dead connections say so at once;
     one that hangs before it is lost has used up the time of whoever waits for the answer.
     """
-    until = now() + within
+    loop = asyncio.get_running_loop()
+    until = loop.time() + within
     for _ in range(CONNECTIONS - 1):
         try:
             return await ask()
         except Interrupted:
-            if now() >= until:
+            if loop.time() >= until:
                 raise
     return await ask()

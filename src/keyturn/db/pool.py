@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from keyturn.clock import Clock, SystemClock
 from keyturn.db.connection import Opener
-from keyturn.db.line import CLIENT_MARGIN, Line, Row, Statements, now
+from keyturn.db.line import CLIENT_MARGIN, Line, Row, Statements
 from keyturn.db.queries import Query
 from keyturn.db.trouble import TROUBLE
 from keyturn.db.turns import Turns
@@ -32,6 +33,8 @@ class Database:
     settings: PostgresSettings
     metrics: Metrics
     session_settings: dict[str, str] = field(default_factory=dict)
+    clock: Clock = field(default_factory=SystemClock)
+    """Not the loop's: that one goes by milliseconds, in which a statement is over."""
     _free: deque[Line] = field(default_factory=deque)
     _turns: Turns[Line | None] = field(default_factory=Turns)
     """Lines from hand to hand; None is the place of a broken one, free to open another."""
@@ -101,12 +104,12 @@ class Database:
         if line is not None:
             self.metrics.database_wait.observe(0.0)
             return line
-        began = now()
+        began = self.clock.monotonic()
         try:
             with step("internal", "wait for a connection"):
                 return await self._open_or_wait()
         finally:
-            self.metrics.database_wait.observe(now() - began)
+            self.metrics.database_wait.observe(self.clock.monotonic() - began)
 
     def _take_free(self) -> Line | None:
         while self._free:
@@ -184,7 +187,9 @@ class Database:
                 raise Unavailable(f"connect: {type(error).__name__}") from error
             raise
         deadline = self.settings.statement_timeout + CLIENT_MARGIN
-        return Line(connection, deadline, self.metrics, shared=self.settings.is_pooled, era=era)
+        return Line(
+            connection, deadline, self.metrics, self.clock, shared=self.settings.is_pooled, era=era
+        )
 
     def in_use(self) -> int:
         """Return how many lines are lent out."""
