@@ -123,7 +123,7 @@ def standby(names: str, row: Facts) -> Finding:
     )
     mend = (
         "alter system set synchronous_standby_names = 'ANY 1 (*)'; select pg_reload_conf(); or, "
-        "after each failover, T being a minute before it: `keyturn sessions revoke --before T`"
+        "after each failover, T being the moment of it: `keyturn sessions revoke --before T`"
     )
     return STANDBY.wrong(sentence, mend)
 
