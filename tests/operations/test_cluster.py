@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from keyturn.cache.client import Cache, keyspace
 from keyturn.clock import SystemClock
+from keyturn.errors import CacheUnavailable
 from keyturn.settings_redis import RedisSettings
 from keyturn.telemetry.metrics import Metrics
 from support.failover import evict, flush, freeze, traffic_on
@@ -89,12 +90,16 @@ async def test_redirections_lead_to_the_answer_in_one_call(topology):
         epoch = cache.epoch
 
         async def half_way():
+            with pytest.raises(CacheUnavailable, match="Redirected"):
+                await cache.eval(add, [key], epoch=epoch)  # whoever would answer is another one
             assert await cache.eval(add, [key]) == 2  # ASK
             assert cache.epoch == epoch
 
         await topology.move(new, half_way)
         assert await cache.eval(add, [key]) == 3  # MOVED
         assert cache.epoch == epoch + 1, "another server: nothing is proven of it"
+        with pytest.raises(CacheUnavailable, match="Redirected"):
+            await cache.eval(add, [key], epoch=epoch)  # a claim that rests on the former one
         await topology.move(old, _nothing)
         assert await cache.eval(add, [key]) == 4
         await cache.execute("DEL", key)

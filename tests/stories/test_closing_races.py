@@ -89,7 +89,7 @@ async def test_refreshes_that_race_with_the_logout_leave_nothing_that_lives(api)
 async def race_with_disable(api, tries: int, seed: int = 0) -> Counter:
     """Sign in while the account is being disabled; count what the sign-ins were told."""
     chance, seen = random.Random(tries + seed), Counter()
-    people = await asyncio.gather(*(api.person() for _ in range(tries)))
+    people = [await api.person() for _ in range(tries)]
     took = [await timed_login(api, await api.person()) for _ in range(3)]
 
     async def disable(person) -> None:
