@@ -17,7 +17,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.callback()(say_on_stderr)
 app.command()(dev)
 app.command()(serve)
 app.command()(migrate)
@@ -35,4 +34,5 @@ app.add_typer(config.app, name="config")
 
 def run() -> None:
     """Start here: `keyturn` and `python -m keyturn`."""
+    say_on_stderr()
     app()
