@@ -82,6 +82,7 @@ async def test_in_one_step_the_same_load_does_fail(world):
         deadline = time.monotonic() + PATIENCE
         while not any(one.startswith("refresh: 400") for one in traffic.failed):
             assert time.monotonic() < deadline, "nobody was refused"
+            traffic.connect_anew()
             await traffic.sign_everybody_in()
             await traffic.go_on(20)
     traffic.report("control, the new secret first at once")

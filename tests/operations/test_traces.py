@@ -35,7 +35,7 @@ async def traced(
     async with databases.fresh(keyed=True) as url:
         environ = replicas.settings(
             url, redis_url, issuer=HTTPS, tracing__endpoint=endpoint, tracing__sample_ratio=ratio,
-            **{**replicas.GENEROUS, **changes},
+            **{**replicas.GENEROUS, "redis__timeout": "1", **changes},
         )  # fmt: skip
         with replicas.replicas(environ) as started:
             async with api_of(environ, started) as api:

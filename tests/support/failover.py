@@ -109,7 +109,7 @@ class Traffic:
     async def _check(self) -> None:
         for on in self._turns():
             self.refused_alive += not await self._is_active(self.alive, on)
-            for device, at in self.ended[-8:]:
+            for device, at in self.ended[-40::5]:
                 age = time.monotonic() - at
                 if await self._is_active(device, on):
                     self.accepted_for = max(self.accepted_for, age)
