@@ -45,18 +45,12 @@ class Traffic:
     sent: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
     _over: bool = False
-    _callers: list[httpx2.AsyncClient] = field(default_factory=list)
+    _caller: httpx2.AsyncClient = field(init=False)
 
     def __post_init__(self) -> None:
         """Connections are kept, as every caller keeps them."""
-        self.connect_anew()
-
-    def connect_anew(self) -> None:
-        """Have what follows go where the balancer sends it now; what is under way ends as it is."""
-        self._callers.append(
-            httpx2.AsyncClient(
-                base_url=self.url, cookies=memoryless(), timeout=60, transport=Lines(idle=2)
-            )
+        self._caller = httpx2.AsyncClient(
+            base_url=self.url, cookies=memoryless(), timeout=60, transport=Lines(idle=2)
         )
 
     @classmethod
@@ -85,8 +79,7 @@ class Traffic:
         finally:
             self._over = True
             await asyncio.gather(*callers)
-            for caller in self._callers:
-                await caller.aclose()
+            await self._caller.aclose()
 
     async def sign_everybody_in(self) -> None:
         """Begin a session for each person, which their app goes on with."""
@@ -170,7 +163,7 @@ class Traffic:
         """Send once and count; None when that failed."""
         self.sent[kind] += 1
         try:
-            answer = await self._callers[-1].request(method, path, **options)  # type: ignore[arg-type]
+            answer = await self._caller.request(method, path, **options)  # type: ignore[arg-type]
         except httpx2.TransportError as error:
             self.failed.append(f"{kind}: {type(error).__name__} {error}")
             return None
