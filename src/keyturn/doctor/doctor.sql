@@ -24,9 +24,11 @@ select count(*) filter (where datname is not null) as connections,
   from pg_stat_activity;
 
 -- name: standbys
--- How many standbys are connected, and whether a commit waits for one of them.
+-- The standbys that are connected, whether a commit waits for one, and how far the last one is behind.
 select count(*) as standbys,
-       coalesce(bool_or(sync_state in ('sync', 'quorum')), false) as waited_for
+       coalesce(bool_or(sync_state in ('sync', 'quorum')), false) as waited_for,
+       coalesce(bool_or(state is null), false) as hidden,
+       max(replay_lag) as lag
   from pg_stat_replication;
 
 -- name: unwritable

@@ -156,7 +156,12 @@ async def _look_further(
         inside.findings += skip(counted, "behind a pooler our processes cannot be counted")
     else:
         await ask(counted, SQL["activity"], activity)
-    await ask((postgres.STANDBY,), SQL["standbys"], lambda rows: [postgres.standby(names, rows[0])])
+    grace = timedelta(seconds=settings.sessions.grace)
+    await ask(
+        (postgres.STANDBY, postgres.LAG),
+        SQL["standbys"],
+        lambda rows: [postgres.standby(names, rows[0]), postgres.lag(rows[0], grace)],
+    )
     await ask(
         (postgres.PRIVILEGES,),
         SQL["unwritable"],

@@ -21,6 +21,7 @@ VACUUM = warning("postgres.autovacuum")
 CLOCK = error("postgres.clock")
 CONNECTIONS = warning("postgres.connections")
 STANDBY = warning("postgres.standby")
+LAG = warning("postgres.lag")
 PRIVILEGES = warning("postgres.privileges")
 
 OF_SERVER: tuple[Check, ...] = (
@@ -33,7 +34,7 @@ OF_SERVER: tuple[Check, ...] = (
     VACUUM,
     CLOCK,
 )
-OF_ACTIVITY: tuple[Check, ...] = (CONNECTIONS, STANDBY, PRIVILEGES)
+OF_ACTIVITY: tuple[Check, ...] = (CONNECTIONS, STANDBY, LAG, PRIVILEGES)
 CHECKS: tuple[Check, ...] = (REACHABLE, HOSTS, POOLER, *OF_SERVER, *OF_ACTIVITY)
 
 OLDEST = 150_000
@@ -42,6 +43,8 @@ BEYOND_THE_POOLS = 2
 """Connections of a process that are in neither pool: the one that listens, the one that leads."""
 MOST_SKEW = timedelta(seconds=10)
 """Tokens are accepted within 60 s; clocks that keep step by NTP differ by milliseconds."""
+
+_HIDDEN = "only a role with pg_read_all_stats sees how standbys do"
 
 Facts = Mapping[str, Any]
 """A row of `doctor.sql` by column name."""
@@ -112,6 +115,8 @@ def standby(names: str, row: Facts) -> Finding:
         return STANDBY.ok("no standby is connected: there is nothing to fail over to")
     if names.strip() and row["waited_for"]:
         return STANDBY.ok(f"commits wait for a standby: synchronous_standby_names = {names}")
+    if names.strip() and row["hidden"]:
+        return STANDBY.skipped(f"synchronous_standby_names = {names}; {_HIDDEN}")
     if names.strip():
         sentence = f"synchronous_standby_names = {names} names no connected standby"
         return STANDBY.wrong(
@@ -126,6 +131,27 @@ def standby(names: str, row: Facts) -> Finding:
         "after each failover, T being the moment of it: `keyturn sessions revoke --before T`"
     )
     return STANDBY.wrong(sentence, mend)
+
+
+def lag(row: Facts, grace: timedelta) -> Finding:
+    """Say whether a standby is too far behind for sign-ins to survive its promotion.
+
+    One forgotten rotation heals, and a session rotates once in a grace.
+    """
+    if row["hidden"]:
+        return LAG.skipped(_HIDDEN)
+    behind = row["lag"] or timedelta()
+    if behind <= grace / 2:
+        return LAG.ok(f"standbys are behind by {_seconds(behind)} at most")
+    sentence = (
+        f"a standby is behind by {_seconds(behind)}: sign-ins survive the promotion of one that is "
+        f"behind by less than the grace, {_seconds(grace)}"
+    )
+    mend = (
+        "see what holds its replay up (pg_stat_replication), and let nothing promote one that is "
+        "a grace behind (Patroni: maximum_lag_on_failover)"
+    )
+    return LAG.wrong(sentence, mend)
 
 
 def privileges(tables: list[str]) -> Finding:

@@ -77,19 +77,34 @@ def test_clocks_may_differ_by_ten_seconds(seconds, wrong):
 
 
 @pytest.mark.parametrize(
-    ("names", "standbys", "waited_for", "remedy"),
+    ("names", "standbys", "waited_for", "hidden", "remedy"),
     [
-        ("", 0, False, ""),
-        ("*", 0, False, ""),
-        ("*", 1, True, ""),
-        ("", 2, False, "keyturn sessions revoke --before T"),
-        ("other", 1, False, "name a connected standby"),
+        ("", 0, False, False, ""),
+        ("*", 0, False, False, ""),
+        ("*", 1, True, False, ""),
+        ("*", 1, False, True, ""),
+        ("", 2, False, True, "keyturn sessions revoke --before T"),
+        ("", 2, False, False, "keyturn sessions revoke --before T"),
+        ("other", 1, False, False, "name a connected standby"),
     ],
 )
-def test_standbys_that_no_commit_waits_for_are_warned_of(names, standbys, waited_for, remedy):
-    said = postgres.standby(names, {"standbys": standbys, "waited_for": waited_for})
+def test_standbys_that_no_commit_waits_for_are_warned_of(
+    names, standbys, waited_for, hidden, remedy
+):
+    row = {"standbys": standbys, "waited_for": waited_for, "hidden": hidden}
+    said = postgres.standby(names, row)
     assert remedy in said.remedy
     assert bool(said.remedy) == bool(remedy)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "hidden", "severity"),
+    [(None, False, "ok"), (5, False, "ok"), (5.1, False, "warning"), (60, True, "skipped")],
+)
+def test_a_standby_that_is_half_a_grace_behind_is_warned_of(seconds, hidden, severity):
+    lag = None if seconds is None else timedelta(seconds=seconds)
+    said = postgres.lag({"hidden": hidden, "lag": lag}, timedelta(seconds=10))
+    assert said.severity == severity
 
 
 @pytest.mark.parametrize(
