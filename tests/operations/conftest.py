@@ -2,11 +2,20 @@
 
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from support import debian
+
+collect_ignore_glob = [
+    "test_*.py"
+    for needed in ("helm_python", "kubernetes_validate", "promql_parser", "opentelemetry")
+    if find_spec(needed) is None
+]
+"""Everything, where the extras `operations` and `otel` are not installed: asked for them alone, pytest
+then finds no test, and fails."""
 
 Program = Callable[..., Path]
 """Takes a program's name and the Debian packages it comes in; returns where it is."""

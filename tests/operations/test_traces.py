@@ -9,6 +9,9 @@ from secrets import token_hex
 import httpx2
 import pytest
 
+from keyturn.errors import SettingsRefused
+from keyturn.settings_tracing import TracingSettings
+from keyturn.telemetry import trace_export
 from support import replicas
 from support.api import Api, api_of
 from support.collector import CLIENT, SERVER, Collector, answering, collecting
@@ -243,3 +246,12 @@ async def test_a_collector_that_comes_back_is_told_of(databases, collector: Coll
 
         (told,) = until(again, 20)
         assert told["lost"] >= 5
+
+
+def test_a_file_of_no_certificates_is_refused(tmp_path):
+    empty = tmp_path / "ca.pem"
+    empty.write_text("")
+    for file in (empty, tmp_path / "absent"):
+        tracing = TracingSettings(endpoint="https://collector", ca_file=file)
+        with pytest.raises(SettingsRefused, match=r"^tracing\.ca_file: "):
+            trace_export.check(tracing)

@@ -4,7 +4,6 @@ import pytest
 
 from keyturn.configuration import load_settings
 from keyturn.errors import SettingsRefused
-from keyturn.telemetry import trace_export
 
 GOOD = {
     "KEYTURN_ISSUER": "https://id.example",
@@ -77,11 +76,3 @@ def test_networks_may_stand_in_one_text():
     assert [str(one) for one in loaded(trusted_callers="10.0.0.0/8, ::1").trusted_callers] == [
         "10.0.0.0/8", "::1/128",
     ]  # fmt: skip
-
-
-def test_a_file_of_no_certificates_is_refused(tmp_path):
-    empty = tmp_path / "ca.pem"
-    empty.write_text("")
-    for file in (empty, tmp_path / "absent"):
-        with pytest.raises(SettingsRefused, match=r"^tracing\.ca_file: "):
-            trace_export.check(loaded(endpoint="https://collector", ca_file=str(file)))
