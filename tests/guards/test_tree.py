@@ -15,6 +15,7 @@ TOP = {
 }  # fmt: skip
 VAGUE = {"utils", "helpers", "manager", "common", "misc", "base"}
 LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError")
+CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
 BROAD = {"Exception", "BaseException"}
 
 
@@ -72,6 +73,11 @@ def leftovers(tree):
     ]
 
 
+def unresolved(pages):
+    """Return the files in which two versions of the same lines stand beside each other."""
+    return [name for name, content in pages.items() if CONFLICT.search(content)]
+
+
 def swallowed(tree):
     """Return where every exception vanishes without a word."""
     return [
@@ -106,6 +112,12 @@ def _does_nothing(body):
 
 def test_the_top_level_holds_only_what_a_reader_expects():
     assert unexpected(tracked()) == []
+
+
+def test_no_merge_is_left_half_done():
+    pages = {name: (ROOT / name).read_text(errors="replace") for name in tracked()}
+    assert unresolved(pages) == []
+    assert unresolved({"README.md": f"a\n{'<' * 7} HEAD\nb\n"}) == ["README.md"]
 
 
 def test_no_file_has_a_name_that_says_nothing():
