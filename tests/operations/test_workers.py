@@ -38,6 +38,7 @@ pytestmark = pytest.mark.operations
 
 ISSUER = "http://localhost:8456"
 CALLERS = 8
+ATTEMPTS = 8
 PATIENCE = 120.0
 """Seconds for what takes two, on a machine that has other things to do."""
 GOOD, BAD = (yaml.safe_dump({"log": {"level": level}}) for level in ("info", "loud"))
@@ -209,9 +210,12 @@ class Caller:
 
 
 async def test_two_workers_serve_and_every_metric_adds_up_to_what_was_sent(one):
-    before = await one.samples()
-    async with Load.on(one) as load:
-        await load.further(300)
+    for _ in range(ATTEMPTS):
+        before = await one.samples()
+        async with Load.on(one) as load:
+            await load.further(300)
+        if len(load.answered_by) == 2:  # whoever is free takes connections, and may take them all
+            break
     async with httpx2.AsyncClient() as caller:
         for _ in range(20):
             await caller.get(
