@@ -107,6 +107,7 @@ async def test_redirections_lead_to_the_answer_in_one_call(topology):
         await cache.close()
 
 
+@pytest.mark.long
 async def test_a_frozen_owner_is_replaced_and_not_believed_when_it_thaws(traffic, topology):
     await until(topology.is_safe)
     await traffic.until_trusted()

@@ -52,6 +52,7 @@ async def test_a_primary_in_trouble_costs_nobody_anything(traffic, topology, tro
     traffic.check()
 
 
+@pytest.mark.long
 async def test_a_frozen_primary_is_replaced_and_not_believed_when_it_thaws(traffic, topology):
     await topology.mend()
     await traffic.until_trusted()
@@ -86,6 +87,7 @@ async def test_a_primary_that_dies_is_replaced_and_its_successor_used_within_sec
     await topology.mend()
 
 
+@pytest.mark.long
 async def test_a_primary_that_was_replaced_behind_its_back_is_left_within_seconds(
     databases, topology
 ):
@@ -137,6 +139,7 @@ async def _is_replica(node):
     return await node.role() == "slave"
 
 
+@pytest.mark.long
 async def test_a_replica_that_the_sentinels_name_is_not_asked(topology):
     """They are asked for the primary; one that is not says so itself."""
     await topology.mend()

@@ -5,11 +5,12 @@ import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count, cycle, takewhile
 
 import httpx2
+from redis.exceptions import OutOfMemoryError
 
 from support import replicas
 from support.api import Api, Person, SignedIn, api_of
@@ -179,7 +180,8 @@ async def evict(owner: Node) -> None:
     began = time.monotonic()
     for number in count():
         assert time.monotonic() < began + PATIENCE, "never evicted"
-        await owner.command("SET", f"filler:{{{tag}}}:{number}", "x" * 300_000)
+        with suppress(OutOfMemoryError):  # it has not found anything to throw out yet
+            await owner.command("SET", f"filler:{{{tag}}}:{number}", "x" * 300_000)
         if not await owner.command("KEYS", "*revocations"):
             break
     await owner.command("CONFIG", "SET", "maxmemory", 0)
