@@ -92,6 +92,12 @@ async def _connect(url: str, settings: PostgresSettings, session: Session) -> as
     )
     if pooled:
         await _ask(connection, session, settings)
+    await speak_jsonb(connection)
+    return connection
+
+
+async def speak_jsonb(connection: asyncpg.Connection) -> None:
+    """Have `jsonb` go in and come out as Python's dicts, lists and scalars; asks the server."""
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
@@ -99,7 +105,6 @@ async def _connect(url: str, settings: PostgresSettings, session: Session) -> as
         encoder=lambda value: b"\x01" + orjson.dumps(value),
         decoder=lambda data: orjson.loads(data[1:]),
     )
-    return connection
 
 
 async def _ask(

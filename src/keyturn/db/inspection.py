@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
-import orjson
 
+from keyturn.db.connection import speak_jsonb
 from keyturn.db.queries import Query
 from keyturn.db.trouble import TROUBLE, is_ours
 from keyturn.errors import Unavailable
@@ -67,11 +67,5 @@ async def _connect(url: str) -> asyncpg.Connection:
     )
     # In a transaction, because it asks the server: a pooler lends one for as long.
     async with connection.transaction(readonly=True):
-        await connection.set_type_codec(
-            "jsonb",
-            schema="pg_catalog",
-            format="binary",
-            encoder=lambda value: b"\x01" + orjson.dumps(value),
-            decoder=lambda data: orjson.loads(data[1:]),
-        )
+        await speak_jsonb(connection)
     return connection
