@@ -4,26 +4,46 @@
     token = await verifier.verify(raw)
     token.require_scopes("orders:read")
 
-The rooms: `verifier` is the front door; `access_token` what a good token says, `errors` how a bad
-one is refused.
+The rooms: `verifier` is the front door; `checks` what is asked of a token, in order, after
+`compact` and `strict_json` took it apart and `signed` found its signature good; `claims` makes the
+`access_token` of it; `errors` is how a bad one is refused; `verified` remembers good ones.
+`jwks` keeps the issuer's keys (`key_set`, `public_key`) at hand, `status_lists` what it revoked
+(`status_list`), both by a `refresher`; `metadata` finds addresses, `origin` says which may be
+asked, `fetch` asks. `clock` and `observer` are handed in.
 """
 
 from keyturn_verifier.access_token import AccessToken
+from keyturn_verifier.clock import Clock, FixedClock
 from keyturn_verifier.errors import (
     InsufficientScope,
+    InvalidProof,
     InvalidToken,
     Reason,
     Refused,
     StepUpRequired,
     Unavailable,
 )
+from keyturn_verifier.fetch import Fetch, FetchFailed, Response, UrllibFetch
+from keyturn_verifier.observer import Observer
+from keyturn_verifier.status_lists import StatusPolicy
+from keyturn_verifier.verifier import Verifier
 
 __all__ = [
     "AccessToken",
+    "Clock",
+    "Fetch",
+    "FetchFailed",
+    "FixedClock",
     "InsufficientScope",
+    "InvalidProof",
     "InvalidToken",
+    "Observer",
     "Reason",
     "Refused",
+    "Response",
+    "StatusPolicy",
     "StepUpRequired",
     "Unavailable",
+    "UrllibFetch",
+    "Verifier",
 ]

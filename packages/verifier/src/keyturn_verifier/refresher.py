@@ -1,0 +1,72 @@
+"""One document, kept fresh: one fetch at a time, shared, and a loop that repeats it.
+
+Nobody's request owns the fetch. Whoever waits for it may give up, or be cancelled, and the fetch
+goes on for the others.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from typing import Any
+
+from keyturn_verifier.clock import Clock
+
+Load = Callable[[], Awaitable[float | None]]
+"""Fetch once, keep what came, return the seconds until the next time, None to end; raises nothing.
+"""
+
+
+class Refresher:
+    """Calls `load` when asked, and again when it said."""
+
+    def __init__(self, load: Load, clock: Clock) -> None:
+        self._load = load
+        self._clock = clock
+        self._loading: asyncio.Task[None] | None = None
+        self._looping: asyncio.Task[None] | None = None
+        self._next: float | None = float("-inf")
+
+    def start(self) -> None:
+        """Begin the loop, unless it runs."""
+        if self._looping is None or self._looping.done():
+            self._looping = _detached(self._loop())
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether a fetch runs."""
+        return self._loading is not None and not self._loading.done()
+
+    async def refresh(self, patience: float) -> bool:
+        """Wait for a fetch: the one that runs, or a new one. Return whether it ended in time."""
+        ended, _ = await asyncio.wait({self._load_once()}, timeout=patience)
+        return bool(ended)
+
+    async def aclose(self) -> None:
+        """End the loop and the fetch."""
+        tasks = [task for task in (self._looping, self._loading) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _load_once(self) -> "asyncio.Task[None]":
+        if self._loading is None or self._loading.done():
+            self._loading = _detached(self._loaded())
+        return self._loading
+
+    async def _loaded(self) -> None:
+        wait = await self._load()
+        self._next = None if wait is None else self._clock.monotonic() + wait
+
+    async def _loop(self) -> None:
+        while self._next is not None:
+            # Somebody may have refreshed meanwhile: then there is more to wait.
+            left = self._next - self._clock.monotonic()
+            if left > 0:
+                await self._clock.sleep(left)
+            else:
+                await asyncio.wait({self._load_once()})
+
+
+def _detached(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    """Run outside the request that happens to be first: its trace is not the fetch's."""
+    return Context().run(asyncio.ensure_future, work)
