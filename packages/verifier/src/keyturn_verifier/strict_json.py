@@ -4,16 +4,14 @@ Two parsers that disagree about a repeated member or about `NaN` are how a token
 where it is checked and another where it is used (RFC 8725 section 2.4, RFC 7519 section 4).
 """
 
-import json
+from json import JSONDecoder
 from typing import Any
 
 
 def parse_object(text: bytes) -> dict[str, Any]:
     """Return the object that `text` holds. Raises `ValueError` for anything else."""
     try:
-        parsed = json.loads(
-            text.decode("utf-8"), object_pairs_hook=_unrepeated, parse_constant=_refuse
-        )
+        parsed = _DECODER.decode(text.decode("utf-8"))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not isinstance(parsed, dict):
@@ -30,3 +28,6 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+_DECODER = JSONDecoder(object_pairs_hook=_unrepeated, parse_constant=_refuse)
