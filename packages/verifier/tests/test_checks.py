@@ -278,6 +278,14 @@ async def test_a_bound_token_needs_its_key_and_a_proof_needs_a_bound_token(bound
         assert await verifier.verify(text, bound_to=bound)
 
 
+async def test_a_token_bound_in_two_ways_needs_both():
+    text = token(cnf={"jkt": "thumbprint", "x5t#S256": "certificate"})
+    async with Documents().verifier() as verifier:
+        with pytest.raises(InvalidToken) as refused:
+            await verifier.verify(text, bound_to="thumbprint")
+    assert refused.value.reason == Reason.PROOF
+
+
 async def test_whoever_counts_hears_of_every_token():
     counting = Counting()
     async with Documents().verifier(observer=counting) as verifier:

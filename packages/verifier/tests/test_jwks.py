@@ -75,8 +75,8 @@ async def test_an_hours_outage_and_a_rotation_before_it_fail_no_request():
 async def test_keys_that_could_not_be_renewed_for_a_day_are_given_up():
     documents = Documents()
     async with documents.verifier() as verifier:
-        documents.asked.clear()
-        assert await verifier.verify(text := token(exp=2_000_000_000))
+        text = token(exp=2_000_000_000)
+        assert await verifier.verify(text)
         documents.away = True
         await documents.pass_time(23 * HOUR, step=600)
         assert await verifier.verify(text)
@@ -129,7 +129,8 @@ async def test_a_key_that_is_gone_is_accepted_no_more_not_even_from_the_cache():
 async def test_a_key_replaced_under_its_name_is_another_key():
     documents = Documents()
     async with documents.verifier() as verifier:
-        assert await verifier.verify(text := token(exp=2_000_000_000))
+        text = token(exp=2_000_000_000)
+        assert await verifier.verify(text)
         documents.answers[JWKS_URI] = jwks(jwk(NEXT, kid="one"))
         await documents.pass_time(300)
         assert await refused(verifier, text) == Reason.SIGNATURE

@@ -1,9 +1,10 @@
 """Whatever is done to a token: it is refused, and with nothing but `InvalidToken`."""
 
 import asyncio
+import json
 import string
-from functools import cache
 
+import pytest
 from documents import Documents
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,29 +18,28 @@ ALPHABET = string.ascii_letters + string.digits + "-_.=+/ \n\x00é"
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@cache
-def documents():
-    return Documents(rsa(), {**other_key("ES256").as_dict(private=False), "kid": "two"})
+@pytest.fixture(scope="module")
+def outcome():
+    """Verify one text after another; the answer is a token, or None for a refusal."""
+    documents = Documents(rsa(), {**other_key("ES256").as_dict(private=False), "kid": "two"})
+    loop, verifier = asyncio.new_event_loop(), documents.verifier()
+
+    def verified(text):
+        try:
+            return loop.run_until_complete(verifier.verify(text))
+        except InvalidToken:
+            return None
+
+    yield verified
+    loop.run_until_complete(verifier.aclose())
+    loop.close()
 
 
-def outcome(text):
-    """Verify on a loop of its own; return the token, or None for a refusal."""
-
-    async def verified():
-        async with documents().verifier() as verifier:
-            return await verifier.verify(text)
-
-    try:
-        return asyncio.run(verified())
-    except InvalidToken:
-        return None
-
-
-def test_the_tokens_are_good_before_they_are_mangled():
+def test_the_tokens_are_good_before_they_are_mangled(outcome):
     assert all(isinstance(outcome(good), AccessToken) for good in GOOD)
 
 
-def test_no_other_last_character_passes():
+def test_no_other_last_character_passes(outcome):
     """The last one of a signature holds bits that nobody signs (RFC 4648 section 3.5)."""
     for good in GOOD:
         passing = [last for last in ALPHABET if outcome(good[:-1] + last)]
@@ -48,7 +48,7 @@ def test_no_other_last_character_passes():
 
 @UNHURRIED
 @given(st.sampled_from(GOOD), st.data())
-def test_any_changed_character_is_refused(good, data):
+def test_any_changed_character_is_refused(outcome, good, data):
     place = data.draw(st.integers(0, len(good) - 1))
     other = data.draw(st.sampled_from(ALPHABET).filter(lambda one: one != good[place]))
     assert outcome(good[:place] + other + good[place + 1 :]) is None
@@ -56,7 +56,7 @@ def test_any_changed_character_is_refused(good, data):
 
 @UNHURRIED
 @given(st.sampled_from(GOOD), st.data())
-def test_any_character_more_or_less_is_refused(good, data):
+def test_any_character_more_or_less_is_refused(outcome, good, data):
     place = data.draw(st.integers(0, len(good) - 1))
     more = data.draw(st.sampled_from(ALPHABET))
     assert outcome(good[:place] + good[place + 1 :]) is None
@@ -65,7 +65,7 @@ def test_any_character_more_or_less_is_refused(good, data):
 
 @UNHURRIED
 @given(st.text() | st.text(alphabet="eyJ.{}_-", max_size=60))
-def test_any_text_is_refused(text):
+def test_any_text_is_refused(outcome, text):
     assert outcome(text) is None
 
 
@@ -79,19 +79,21 @@ HEADERS = ["alg", "kid", "typ", "crit", "jwk", "b64", "zip", "cty"]
 
 @UNHURRIED
 @given(st.dictionaries(st.sampled_from(HEADERS), JSON, min_size=1))
-def test_any_header_is_refused_or_read(header):
-    result = outcome(signed(claims(), **{"alg": "RS256"} | header | {"kid": header.get("kid")}))
+def test_any_header_is_refused_or_read(outcome, header):
+    good = {"alg": "RS256", "kid": "one", "typ": "at+jwt"}
+    text = jws(json.dumps(good | header).encode(), json.dumps(claims()).encode(), rsa())
+    result = outcome(text)
     assert result is None or header.keys().isdisjoint({"crit", "kid", "typ", "alg"})
 
 
 @UNHURRIED
 @given(st.dictionaries(st.sampled_from([*claims(), "nbf", "cnf", "status", "acr"]), JSON))
-def test_any_signed_claims_are_refused_or_read(said):
+def test_any_signed_claims_are_refused_or_read(outcome, said):
     result = outcome(signed(claims(**said)))
     assert result is None or isinstance(result, AccessToken)
 
 
 @UNHURRIED
 @given(st.binary(max_size=64), st.binary(max_size=64))
-def test_any_signed_bytes_are_refused(header, payload):
+def test_any_signed_bytes_are_refused(outcome, header, payload):
     assert outcome(jws(header, payload, rsa())) is None

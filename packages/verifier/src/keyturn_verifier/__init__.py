@@ -13,7 +13,7 @@ asked, `fetch` asks. `clock` and `observer` are handed in.
 """
 
 from keyturn_verifier.access_token import AccessToken
-from keyturn_verifier.clock import Clock, FixedClock
+from keyturn_verifier.clock import Clock, FixedClock, SystemClock
 from keyturn_verifier.errors import (
     InsufficientScope,
     InvalidProof,
@@ -43,6 +43,7 @@ __all__ = [
     "Response",
     "StatusPolicy",
     "StepUpRequired",
+    "SystemClock",
     "Unavailable",
     "UrllibFetch",
     "Verifier",

@@ -12,10 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.message import Message
 from http.client import HTTPException, HTTPResponse
+from ssl import SSLContext, create_default_context
 from typing import IO, Any, Protocol
 from urllib.error import HTTPError
 from urllib.request import (
     HTTPRedirectHandler,
+    HTTPSHandler,
     OpenerDirector,
     ProxyHandler,
     Request,
@@ -72,7 +74,9 @@ class UrllibFetch:
 
     timeout: float = 5.0
     """Seconds for the whole answer."""
-    most_bytes: int = 1_048_576
+    most_bytes: int = 2_097_152
+    context: SSLContext = field(default_factory=create_default_context)
+    """Which authorities are trusted; made once, because reading them all takes long."""
     threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="keyturn-verifier")
     )
@@ -96,7 +100,7 @@ class UrllibFetch:
         until = time.monotonic() + self.timeout  # noqa: TID251 - a real socket's time
         try:
             request = Request(url, headers=dict(headers))  # noqa: S310 - `ask` checked the scheme
-            with _opener().open(request, timeout=self.timeout) as answer:
+            with _opener(self.context).open(request, timeout=self.timeout) as answer:
                 return Response(answer.status, _lower(answer.headers), self._body(answer, until))
         except HTTPError as error:
             with error:
@@ -113,6 +117,8 @@ class UrllibFetch:
                 raise FetchFailed(f"more than {self.most_bytes} bytes")
             if time.monotonic() > until:  # noqa: TID251 - a real socket's time
                 raise FetchFailed("too slow")
+        if answer.length:
+            raise FetchFailed(f"cut short by {answer.length} bytes")
         return bytes(body)
 
 
@@ -127,10 +133,10 @@ class _SameOrigin(HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
-def _opener() -> OpenerDirector:
+def _opener(context: SSLContext) -> OpenerDirector:
     """Honour the environment's proxy for https; plain http is loopback and has none."""
-    proxies = {scheme: url for scheme, url in getproxies().items() if scheme in ("https", "no")}
-    return build_opener(ProxyHandler(proxies), _SameOrigin())
+    proxies = {scheme: url for scheme, url in getproxies().items() if scheme == "https"}
+    return build_opener(ProxyHandler(proxies), HTTPSHandler(context=context), _SameOrigin())
 
 
 def _lower(headers: Any) -> Mapping[str, str]:

@@ -101,8 +101,9 @@ class Jwks:
 
     def _may_refetch(self, kid: str) -> bool:
         now = self._clock.monotonic()
-        if self._refresher.is_loading:
-            return True  # and costs no other fetch
+        # One that runs is shared, and the first of all is nobody's doing.
+        if self._refresher.is_loading or (self.age is None and not self._failures):
+            return True
         if now < self._refetch_after or now < self._missing.get(kid, now):
             return False
         self._refetch_after = now + COOL_DOWN

@@ -3,7 +3,6 @@
 from urllib.parse import urlsplit, urlunsplit
 
 from keyturn_verifier.fetch import SUCCESS, Fetch, FetchFailed, Response, ask
-from keyturn_verifier.origin import require_safe
 from keyturn_verifier.strict_json import parse_object
 
 MOST_BYTES = 262_144
@@ -37,5 +36,4 @@ def _jwks_uri(answer: Response, issuer: str) -> str:
     uri = metadata.get("jwks_uri")
     if not isinstance(uri, str):
         raise ValueError("metadata: no jwks_uri")  # noqa: TRY004 - the document is wrong
-    require_safe(uri)
     return uri
