@@ -18,6 +18,7 @@ The floors, top to bottom; a row imports only rows below it (import-linter says 
     users                                  accounts, passwords, throttling
     logins                                 browsers signed in here: single sign-on
     sessions                               one row per sign-in; rotation is the heart
+    status_lists                           what has ended, as APIs read it
     clients | keys | revocation            registered applications, signing keys, what has ended
             | logouts | replays | audit    what clients are to hear of, what was used, what happened
     creations                              what was made for who may ask again

@@ -160,6 +160,7 @@ class Parts(Process):
             lifetime=timedelta(seconds=tokens.access_token_lifetime),
             client_credentials_lifetime=timedelta(seconds=tokens.client_credentials_lifetime),
             step_up_max_age=timedelta(seconds=self.settings.sessions.step_up_max_age),
+            refers_to_lists=self.settings.status_list.enabled,
         )
 
     @property

@@ -11,6 +11,7 @@ TOKEN = "/oauth2/token"  # noqa: S105 - a path
 REVOKE = "/oauth2/revoke"
 INTROSPECT = "/oauth2/introspect"
 DEVICE_AUTHORIZATION = "/oauth2/device_authorization"
+STATUS_LIST = "/oauth2/status/{number}"
 USERINFO = "/oauth2/userinfo"
 END_SESSION = "/oauth2/logout"
 REGISTER = "/oauth2/register"

@@ -22,6 +22,7 @@ from keyturn.revocation.revocations import Revocations
 from keyturn.sessions.end import Ending
 from keyturn.sessions.refresh_token import RefreshTokenCodec
 from keyturn.settings import Settings
+from keyturn.status_lists.published import StatusLists
 from keyturn.telemetry import build
 from keyturn.telemetry.audit import Audit, Detail
 from keyturn.telemetry.callers import SERVER, Actor
@@ -57,6 +58,7 @@ class Process:
     keyring: Keyring
     revocation_cache: RevocationCache
     revocations: Revocations
+    status_lists: StatusLists
     passwords: Passwords
     throttle: Throttle
     device_throttle: Throttle
@@ -105,6 +107,7 @@ class Process:
             keyring=keyring,
             revocation_cache=revocation_cache,
             revocations=revocations,
+            status_lists=StatusLists.of(settings, database, keyring, metrics, clock),
             passwords=Passwords(settings.passwords, HashPool(settings.passwords, metrics, clock)),
             throttle=throttle,
             device_throttle=throttle.apart(

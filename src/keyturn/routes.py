@@ -31,6 +31,7 @@ from keyturn.oauth.metadata import Metadata
 from keyturn.oauth.par import PushedAuthorization
 from keyturn.oauth.registration import Registration
 from keyturn.oauth.revocation import Revocation
+from keyturn.oauth.status_list import StatusList
 from keyturn.oauth.token import Token
 from keyturn.oauth.userinfo import Userinfo
 from keyturn.pages.answers import Answers
@@ -99,6 +100,7 @@ def oauth_routes(parts: Parts) -> Sequence[Route]:
         _post(paths.TOKEN, token.post),
         _post(paths.INTROSPECT, introspection.post),
         Route(paths.JWKS, Jwks(parts.keyring, max_age).get),
+        Route(paths.STATUS_LIST, StatusList(parts.status_lists).get),
         _post(paths.REVOKE, revocation.post),
         _post(paths.PAR, _pushing(parts, forms, authentication).post),
         _post(paths.DEVICE_AUTHORIZATION, devices.post),

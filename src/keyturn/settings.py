@@ -21,6 +21,7 @@ from keyturn.settings_postgres import PostgresSettings
 from keyturn.settings_pushed import PushedRequestsSettings
 from keyturn.settings_redis import RedisSettings
 from keyturn.settings_registration import RegistrationSettings
+from keyturn.settings_status_list import StatusListSettings
 from keyturn.settings_syntax import Fraction, Networks, Seconds, Section
 from keyturn.settings_tracing import TracingSettings
 
@@ -163,6 +164,7 @@ class Settings(BaseSettings):
     passwords: PasswordsSettings = PasswordsSettings()
     throttle: ThrottleSettings = ThrottleSettings()
     revocation: RevocationSettings = RevocationSettings()
+    status_list: StatusListSettings = StatusListSettings()
     jobs: JobsSettings = JobsSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
     registration: RegistrationSettings = RegistrationSettings()

@@ -116,6 +116,8 @@ def test_the_metadata_name_the_doors_of_the_protocol(public):
     doors = {one for one in public - ABOUT_ITSELF - for_people if " /auth/" not in one}
     # Where a client is managed, its registration says (RFC 7592 section 3).
     doors = {one for one in doors if paths.REGISTRATION not in one}
+    # Where its status is, every access token says (Token Status List section 6.2).
+    doors = {one for one in doors if paths.STATUS_LIST not in one}
     described_doors = advertised(metadata.describe(ISSUER, registers=True))
     assert differences(described_doors, doors) == []
 

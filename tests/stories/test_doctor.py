@@ -126,6 +126,7 @@ async def test_beside_the_servers_it_expects_the_issuer_of_the_settings(deployme
 
 # -- outside: what stands before the server ----------------------------------------------------------
 
+FIRST_LIST = paths.STATUS_LIST.format(number=0)
 CARRIER = b"<html>Bad gateway</html>"
 
 
@@ -152,6 +153,9 @@ CARRIER = b"<html>Bad gateway</html>"
             with_body("/.well-known/o", lambda body: body.replace(b"RS256", b"RS257")),
             "sub_filter",
         ),
+        ("status_list.document", instead(FIRST_LIST, "404 Not Found", CARRIER), "this release"),
+        ("status_list.document", with_body(FIRST_LIST, lambda body: body[:-9]), "unchanged"),
+        ("status_list.kept", at(FIRST_LIST, having("cache-control", "max-age=60")), "respect"),
         ("jwks.document", instead(paths.JWKS, "200 OK", b"<html>"), "unchanged"),
     ],
 )  # fmt: skip
@@ -219,14 +223,14 @@ async def test_a_schema_that_is_behind_is_found_with_the_command(deployment):
     connection = await asyncpg.connect(deployment.environ["KEYTURN_POSTGRES__URL"])
     try:
         gone = await connection.fetchrow(
-            "delete from schema_migrations where version = 16 returning *"
+            "delete from schema_migrations where version = 17 returning *"
         )
         trouble = await ask_inside(deployment)
         await connection.execute("insert into schema_migrations values ($1, $2, $3)", *gone)
     finally:
         await connection.close()
     assert trouble["schema.applied"]["remedy"] == "keyturn migrate"
-    assert "0016_" in trouble["schema.applied"]["sentence"]
+    assert "0017_" in trouble["schema.applied"]["sentence"]
 
 
 async def test_every_mistake_of_the_settings_is_told_at_once(deployment):

@@ -10,7 +10,7 @@ A family of checks is a file of small functions from facts to findings, which as
 `clients`        switches that cost         `upkeep`        purges, audit months, logouts
 `redis`          the cache                  `tls`           the way to the issuer
 `documents`      metadata and JWKS          `answers`       what proxies do to them
-`exposure`       the management port
+`exposure`       the management port        `status_list`   the first one, as an API fetches it
 
 Who asks: `sources` the files, `inside` PostgreSQL (by `doctor.sql`, in read-only transactions),
 `cache` Redis, `outside` the public URL and the management port, over `wire`.

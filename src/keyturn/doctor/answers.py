@@ -50,7 +50,7 @@ def token(answer: Answer) -> list[Finding]:
 def kept(answers: Mapping[str, Answer], max_age: int | None) -> Finding:
     """Judge how long public documents may be kept; `max_age` is the setting, if it is known."""
     for name, answer in answers.items():
-        problem = _age_problem(answer, max_age)
+        problem = age_problem(answer, max_age)
         if problem:
             sentence = f"{name}: {problem}: verifiers would miss a rotated key"
             mend = "have the proxy respect the origin's Cache-Control, and set none of its own"
@@ -163,7 +163,8 @@ def _stored(answer: Answer) -> Finding:
     return STORED.ok("token answers are no-store")
 
 
-def _age_problem(answer: Answer, max_age: int | None) -> str:
+def age_problem(answer: Answer, max_age: int | None) -> str:
+    """Return what is wrong with how long an answer may be kept; nothing, if nothing is."""
     said = answer.one("cache-control").lower()
     found = re.search(r"max-age=(\d{1,10})", said)
     if found is None:

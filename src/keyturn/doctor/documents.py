@@ -58,7 +58,7 @@ def jwks(answers: Sequence[Answer]) -> list[Finding]:
     if not kids:
         sentence = f"the JWKS is answered {first.status} and holds no key with a name"
         return [JWKS.wrong(sentence, f"pass {paths.JWKS} on to the servers, unchanged")]
-    keys = {str(key["n"]) for key in _keys(first) if "n" in key}
+    keys = {str(key["n"]) for key in keys_of(first) if "n" in key}
     return [
         JWKS.ok(f"the JWKS has {len(kids)} names of {len(keys)} keys"),
         NEXT.ok("a key is published ahead")
@@ -94,7 +94,7 @@ def against_database(
 
 def published(answer: Answer) -> list[str]:
     """Return the names of the keys in a JWKS."""
-    return [str(key["kid"]) for key in _keys(answer) if "kid" in key]
+    return [str(key["kid"]) for key in keys_of(answer) if "kid" in key]
 
 
 def _issuer(issuer: str, document: Mapping[str, Any]) -> Finding:
@@ -146,7 +146,8 @@ def _replicas(answers: Sequence[Answer]) -> Finding:
     return REPLICAS.wrong(sentence, mend)
 
 
-def _keys(answer: Answer) -> list[Mapping[str, Any]]:
+def keys_of(answer: Answer) -> list[Mapping[str, Any]]:
+    """Return the keys of a JWKS; of what is none, none."""
     keys = (_object(answer) or {}).get("keys")
     return [key for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
 

@@ -19,6 +19,7 @@ from keyturn.doctor import (
     redis,
     schema,
     signing_keys,
+    status_list,
     tls,
     upkeep,
 )
@@ -45,6 +46,7 @@ CHECKS: tuple[Check, ...] = (
     *redis.CHECKS,
     *tls.CHECKS,
     *documents.CHECKS,
+    *status_list.CHECKS,
     *answers.CHECKS,
     *exposure.CHECKS,
 )

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from keyturn import paths
 from keyturn.clock import Clock
-from keyturn.doctor import answers, documents, exposure, tls
+from keyturn.doctor import answers, documents, exposure, status_list, tls
 from keyturn.doctor.answers import LONG_URL
 from keyturn.doctor.finding import Check, Finding, skip
 from keyturn.doctor.wire import HTTPS_PORT, Answer, NoAnswer, Question, Target
@@ -20,7 +20,12 @@ FOREIGN: Final = "https://doctor.invalid"
 
 FORM: Final = "application/x-www-form-urlencoded"
 
-OF_ANSWERS: tuple[Check, ...] = (*documents.CHECKS, *answers.CHECKS, exposure.EXPOSED)
+OF_ANSWERS: tuple[Check, ...] = (
+    *documents.CHECKS,
+    *status_list.CHECKS,
+    *answers.CHECKS,
+    exposure.EXPOSED,
+)
 
 DISCOVERY: Final = Question(paths.OPENID_CONFIGURATION)
 OAUTH: Final = Question(paths.OAUTH_METADATA)
@@ -80,8 +85,9 @@ async def look_at_management(target: Target) -> tuple[list[Finding], bool]:
 async def _look(
     target: Target, discovery: Answer, max_age: int | None, outside: Outside
 ) -> list[Finding]:
-    asked = [OAUTH, TOKEN, LOGIN, LONG, *(KEYS,) * CONNECTIONS, *map(Question, exposure.SIGNS)]
-    oauth, token, login, long, *rest = await asyncio.gather(*map(target.ask, asked))
+    once = (OAUTH, TOKEN, LOGIN, LONG, status_list.FIRST)
+    asked = [*once, *(KEYS,) * CONNECTIONS, *map(Question, exposure.SIGNS)]
+    oauth, token, login, long, first, *rest = await asyncio.gather(*map(target.ask, asked))
     keys, ports = rest[:CONNECTIONS], rest[CONNECTIONS:]
     outside.kids = documents.published(keys[0])
     public = {"the metadata": discovery, "the JWKS": keys[0]}
@@ -89,6 +95,7 @@ async def _look(
     return [
         *documents.metadata(target.expected, discovery, oauth),
         *documents.jwks(keys),
+        *status_list.status_list(target.expected, first, documents.keys_of(keys[0])),
         *answers.token(token),
         answers.kept(public, max_age),
         answers.headers(target.expected, everything),

@@ -6,6 +6,7 @@
     POST /oauth2/token           token          RFC 6749 section 3.2; one file a grant in `grants`
     POST /oauth2/revoke          revocation     RFC 7009
     POST /oauth2/introspect      introspection  RFC 7662
+    GET  /oauth2/status/{number}  status_list   Token Status List (IETF draft)
     GET, POST /oauth2/userinfo   userinfo       OpenID Connect Core section 5.3
     GET, POST /oauth2/logout     end_session    OpenID Connect RP-Initiated Logout
     /oauth2/register...          registration   RFC 7591, RFC 7592

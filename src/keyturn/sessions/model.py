@@ -45,6 +45,8 @@ class Session:
     expires_at: datetime
     decided_at: datetime
     """The database's time when the deciding statement ran: `iat` of the tokens."""
+    status_index: int | None = None
+    """Its place in the status lists; None: it began before there were any."""
 
     @property
     def seconds_left(self) -> int:
@@ -70,6 +72,7 @@ class Session:
             idle_expires_at=row["idle_expires_at"],
             expires_at=row["expires_at"],
             decided_at=row["decided_at"],
+            status_index=row["status_index"],
         )
 
 

@@ -18,7 +18,7 @@ update sessions
    and not step_up
    and (generation = 0 or rotated_at <= now() - $7::interval or rotated_at > now() + $7::interval)
 returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
-          remembered, idle_expires_at, expires_at, now() as decided_at;
+          remembered, idle_expires_at, expires_at, status_index, now() as decided_at;
 
 -- name: keep
 -- Slide the idle expiry of a session whose client does not rotate.
@@ -35,12 +35,12 @@ update sessions
    and (dpop_jkt is null or dpop_jkt = $6)
    and not step_up
 returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
-          remembered, idle_expires_at, expires_at, now() as decided_at;
+          remembered, idle_expires_at, expires_at, status_index, now() as decided_at;
 
 -- name: read
 -- Read everything the decision needs, when the happy path found no row.
 select id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
-       remembered, idle_expires_at, expires_at, now() as decided_at,
+       remembered, idle_expires_at, expires_at, status_index, now() as decided_at,
        token_hash, next_hash, generation, rotated_at, idle_lifetime, revoked_at, step_up
   from sessions
  where id = $1;
@@ -60,7 +60,7 @@ update sessions
    and expires_at > now()
    and idle_expires_at + idle_lifetime > now()
 returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
-          remembered, idle_expires_at, expires_at, now() as decided_at;
+          remembered, idle_expires_at, expires_at, status_index, now() as decided_at;
 
 -- name: end_for_reuse
 -- End a session one of whose superseded tokens was used, unless it changed since it was read.
@@ -185,7 +185,7 @@ values ($1, $2, $3, $4, $5, $6, $7, $8,
         $9, least(now() + $9::interval, now() + $10::interval), now() + $10::interval, $11, $12,
         $13, $14, $15, $16, $17, $18)
 returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
-          remembered, idle_expires_at, expires_at, now() as decided_at;
+          remembered, idle_expires_at, expires_at, status_index, now() as decided_at;
 
 -- name: note_step_up
 -- Note that a session just begun will take the place of older ones, if there are any.
@@ -315,7 +315,7 @@ update sessions
    set auth_time = $2, amr = $3
  where id = $1 and revoked_at is null and expires_at > now()
 returning id, user_id, client_id, scopes, audiences, claims, auth_time, acr, amr, dpop_jkt,
-          remembered, idle_expires_at, expires_at, now() as decided_at;
+          remembered, idle_expires_at, expires_at, status_index, now() as decided_at;
 
 -- name: purge_expired
 -- Delete what has expired among the next rows after an id: a part of the purge.

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from keyturn.telemetry import labels
 from keyturn.telemetry.instruments import OTHER, Declare
+from keyturn.telemetry.status_list_metrics import StatusListMetrics
 from keyturn.telemetry.worker_metrics import WorkerMetrics
 
 HTTP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -165,6 +166,7 @@ class Metrics:
         self.revocation_copies = declare.counts(
             "keyturn_revocation_copies", "Rounds of the copier.", "result", labels.COPY_RESULTS
         )
+        self.status_lists = StatusListMetrics(declare, SLOW_BUCKETS)
 
     def _keys(self, declare: Declare) -> None:
         self.signing = declare.times_by(

@@ -17,6 +17,7 @@ from keyturn.crypto import opaque
 from keyturn.errors import InvalidRequest, Unavailable
 from keyturn.keys.keyring import Keyring
 from keyturn.sessions.model import Session
+from keyturn.status_lists.index import reference
 from keyturn.telemetry.metrics import Metrics
 from keyturn.tokens import scope
 from keyturn.tokens.exchange import Exchange
@@ -61,6 +62,8 @@ class AccessTokens:
     lifetime: timedelta
     client_credentials_lifetime: timedelta
     step_up_max_age: timedelta
+    refers_to_lists: bool = True
+    """Whether a session's token says where to look up whether the session has ended."""
 
     def require_key(self) -> None:
         """Raise `Unavailable` while nothing can be signed.
@@ -97,6 +100,8 @@ class AccessTokens:
             "acr": acr_of(session, self.step_up_max_age),
             "amr": session.amr,
         }
+        if self.refers_to_lists and session.status_index is not None:
+            claims["status"] = reference(self.issuer, session.status_index)
         jkt = dpop_jkt or session.dpop_jkt
         return self._sign(_Grant(client, scopes, audiences, issued_at, lifetime, jkt), claims)
 

@@ -17,8 +17,9 @@ from keyturn.tokens.verify import VerifiedToken
 MOST_ACTORS: Final = 4
 """How many may stand in one chain: a token must still fit into a header."""
 
-CARRIED: Final = ("sub", "sid", "auth_time", "acr", "amr", "may_act")
-"""What the new token says exactly as the subject token does. By `sid`, both end together."""
+CARRIED: Final = ("sub", "sid", "status", "auth_time", "acr", "amr", "may_act")
+"""What the new token says exactly as the subject token does. By `sid` and `status`, which stand for
+its session, both end together."""
 
 
 @dataclass(frozen=True, slots=True)

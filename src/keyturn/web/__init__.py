@@ -14,7 +14,7 @@
     request_log          one log line and one measurement a request; its id; what nobody caught
     request_traces       which requests are traced, and what is said of them
     request_notes        what doors note about a request for that line and for its answer
-    public_document      JWKS and metadata: anybody may read and keep them for a while
+    public_document      JWKS, metadata, status lists: anybody may read and keep them for a while
     security_headers     what every answer of a port says
     limits, listening    the HTTP parser's bounds; listening sockets
     server               two ports in one event loop, a clean end

@@ -46,6 +46,7 @@ class Readers(Enum):
 PUBLIC_DOCUMENTS: Final = frozenset(
     {paths.OPENID_CONFIGURATION, paths.OAUTH_METADATA, paths.JWKS, paths.SESSION_OPENAPI}
 )
+STATUS_LISTS: Final = paths.STATUS_LIST.removesuffix("{number}")
 CLIENT_ENDPOINTS: Final = frozenset({paths.TOKEN, paths.REVOKE, paths.USERINFO, paths.PAR})
 
 _METHODS: Final = {
@@ -80,7 +81,7 @@ class Clients(Protocol):
 
 def readers_of(path: str) -> Readers | None:
     """Return whose pages may read what is answered under `path`; None: only our own."""
-    if path in PUBLIC_DOCUMENTS:
+    if path in PUBLIC_DOCUMENTS or path.startswith(STATUS_LISTS):
         return Readers.EVERYBODY
     if path in CLIENT_ENDPOINTS:
         return Readers.PAGES_OF_CLIENT

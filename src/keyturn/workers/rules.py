@@ -51,6 +51,8 @@ RULES: Mapping[str, Rule] = {
     "keyturn_keyring_last_load_timestamp_seconds": Rule.OLDEST,
     "keyturn_purge_last_success_timestamp_seconds": Rule.MOST,
     "keyturn_audit_events_waiting": Rule.SUM,
+    # Each process counts the same table, as of when it was last asked.
+    "keyturn_status_list_revoked": Rule.MOST,
     "keyturn_sessions_active": Rule.MOST,
     "keyturn_expired_rows": Rule.MOST,
     "keyturn_schema_version": Rule.MOST,
