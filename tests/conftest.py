@@ -8,10 +8,17 @@ Cluster. A Cluster has no numbered databases: a test that wants an empty one has
 which those that share it recover by themselves. A test that kills or freezes its own Redis keeps it.
 """
 
-import os
-import ssl
+# ruff: noqa: E402 - what is imported is to be kept
 import sys
-from collections.abc import AsyncIterator
+
+# Rewriting the asserts of all tests and of Hypothesis takes longer than running many of them, in
+# each worker again where the environment says that Python keeps nothing compiled.
+sys.dont_write_bytecode = False
+
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Generator
 from contextlib import nullcontext
 from functools import cache
 
@@ -21,16 +28,14 @@ import pytest
 import typer.testing
 
 from keyturn.dev.valkey import ValkeyServer
-from support import pooled, quick_hashes, redis_topologies, replicas
+from support import patience, pooled, quick_hashes, redis_topologies, replicas
 from support.api import Api, api_of
+from support.delays import delayed
+from support.invalid import only_invalid
 from support.redis_topologies import DATABASES, KeySpaces
 from support.servers import Databases, private_postgres, private_valkey
 
 HTTPS = "https://localhost:8443"
-
-# Rewriting the asserts of all tests takes longer than running many of them, in each worker again
-# where the environment says that Python keeps nothing compiled.
-sys.dont_write_bytecode = False
 
 # Every HTTP client reads all the authorities that the machine trusts, which costs more than most
 # requests; no test speaks to a site that one of them vouches for.
@@ -53,6 +58,29 @@ def pytest_configure(config: pytest.Config) -> None:
     By default those with the most tests come first, and one long test alone would come last.
     """
     config.option.loadscopereorder = False
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let workers speak at once when they count repeats, which they do before every test.
+
+    They send twice before they read: by default the second waits for the receipt of the first.
+    """
+    if hasattr(session.config, "workerinput"):
+        line = session.config.failures_db.sock
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Ask experiments again that were too slow to show anything, or whose tasks say so in a group."""
+    moment = pyfuncitem.get_closest_marker("moment")
+    with delayed(*moment.args) if moment else nullcontext():
+        try:
+            return (yield)
+        except BaseExceptionGroup as group:
+            if invalid := only_invalid(group):
+                raise invalid from group
+            raise
 
 
 @pytest.fixture(scope="session")
@@ -149,7 +177,12 @@ async def api(databases: Databases, shared_redis_url: str) -> AsyncIterator[Api]
     """Two replicas of one https issuer, one database, one Redis: as behind a TLS proxy."""
     async with databases.fresh(keyed=True) as url:
         environ = replicas.settings(
-            url, shared_redis_url, issuer=HTTPS, **replicas.GENEROUS, **replicas.REGISTERING
+            url,
+            shared_redis_url,
+            issuer=HTTPS,
+            **replicas.GENEROUS,
+            **replicas.REGISTERING,
+            **patience.SERVERS,
         )
         with replicas.replicas(environ, 2) as pair:
             async with api_of(environ, pair) as running:

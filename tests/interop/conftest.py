@@ -8,6 +8,7 @@ import pytest
 
 from support import chromium, debian, replicas
 from support.api import Api, api_of
+from support.patience import SERVERS
 from support.servers import Databases
 from support.tls_front import TlsFront, tls_front
 
@@ -25,7 +26,7 @@ def serve_behind_tls(
     async def serve(**settings: str) -> AsyncIterator[Served]:
         folder = tmp_path_factory.mktemp("tls")
         async with tls_front(folder) as front, databases.fresh() as url:
-            changes = {"issuer": front.origin, **replicas.GENEROUS, **settings}
+            changes = {"issuer": front.origin, **replicas.GENEROUS, **SERVERS, **settings}
             environ = replicas.settings(url, shared_redis_url, **changes)
             with replicas.replicas(environ) as started:
                 front.target = httpx2.URL(started[0].url).port or 0

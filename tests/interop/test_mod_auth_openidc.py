@@ -22,7 +22,7 @@ from support.visitor import Visitor, form_of
 
 pytestmark = pytest.mark.interop
 
-PATIENCE = 20.0
+PATIENCE = 30.0
 MOST_STEPS = 8
 CLIENT = {
     "kind": "confidential",

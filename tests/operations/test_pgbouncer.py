@@ -31,7 +31,7 @@ pytestmark = pytest.mark.operations
 
 ISSUER = "https://localhost:8449"
 TABS = 40
-PATIENCE = 15.0
+PATIENCE = 30.0
 SECONDS = 6.0
 """Until a change is seen by polling alone: 5 s, and the time it takes to ask."""
 

@@ -390,6 +390,6 @@ async def test_a_synchronous_standby_loses_nothing_that_anybody_was_told(size):
         gone = len(story.begun_late) - await world.live(story.begun_late)
         story.report("synchronous standby", undone, gone)
         assert (apps.lost, undone, gone) == ([], 0, 0)
-        assert story.forgotten
-        assert story.begun_late
+        assert story.forgotten, "invalid: nobody signed out last"
+        assert story.begun_late, "invalid: nobody signed in last"
         await world.check_one_lineage()

@@ -31,6 +31,7 @@ from keyturn.workers.totals import Totals
 from support import replicas
 from support.api import Api, api_of, memoryless
 from support.fleet import App, LostSignIn
+from support.patience import SERVERS
 from support.replicas import Replica
 from support.transport import Lines
 
@@ -110,7 +111,7 @@ async def served(environ: dict[str, str], *options: str) -> AsyncIterator[Served
 
 
 def settings(database_url: str, redis_url: str) -> dict[str, str]:
-    changes = {"issuer": ISSUER, "server__drain_seconds": "1", **GENEROUS}
+    changes = {"issuer": ISSUER, "server__drain_seconds": "1", **GENEROUS, **SERVERS}
     return replicas.settings(database_url, redis_url, **changes)
 
 

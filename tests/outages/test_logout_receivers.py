@@ -128,7 +128,7 @@ async def test_a_receiver_nobody_listens_for_is_told_of_once_in_the_log(heard):
     )
     with replicas.replicas(settings) as (one,):
         await heard.api.sql.execute(QUEUED, client_id, 5)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while one.metric("keyturn_logout_deliveries_total", result="failed") < 3:
                 await heard.hurry(client_id)
                 await asyncio.sleep(0.1)

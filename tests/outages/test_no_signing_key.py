@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, contextmanager
 from support import replicas
 from support.api import api_of, joined
 
-PATIENCE = 10
+PATIENCE = 30
 
 
 @contextmanager

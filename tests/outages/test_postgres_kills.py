@@ -16,7 +16,7 @@ from support.disturbed import Disturbed, disturbed
 from support.fleet import Fleet
 
 APPS = 8
-PATIENCE = 5.0
+PATIENCE = 30.0
 LAZY_WAL = {"wal_writer_delay": "10000ms"}
 """What is committed asynchronously stays in memory until somebody commits synchronously."""
 

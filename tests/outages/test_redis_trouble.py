@@ -29,7 +29,7 @@ from support.storm import Storm
 
 SID = "019f3c1e-0000-7000-8000-000000000001"
 DEADLINE = 0.05
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from support.fleet import Fleet
 
 APPS = 8
 """Fewer than a server holds connections: all of them can be in flight at once."""
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 @dataclass

@@ -25,7 +25,7 @@ DRAIN = 1
 LOOK = 0.1
 """Seconds between two looks at readiness; much less than the drain."""
 APPS = 8
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @dataclass

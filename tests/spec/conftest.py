@@ -12,6 +12,7 @@ from keyturn.dev.supervisor import EmbeddedPair
 from support import replicas
 from support.api import Api, api_of, joined
 from support.browserless import SITE, SPA, Browserless
+from support.patience import SERVERS
 from support.servers import Databases, private_pair
 
 LOOPBACK = ("http://localhost:8080", "http://localhost:9090")
@@ -31,7 +32,7 @@ async def loopback(databases: Databases, shared_redis_url: str) -> AsyncIterator
     """Two servers of two http issuers on this machine, as two `keyturn dev` are."""
     async with databases.fresh(keyed=True) as one, databases.fresh() as two:
         environs = [
-            replicas.settings(url, shared_redis_url, issuer=issuer, **replicas.GENEROUS)
+            replicas.settings(url, shared_redis_url, issuer=issuer, **replicas.GENEROUS, **SERVERS)
             for url, issuer in zip((one, two), LOOPBACK, strict=True)
         ]
         with replicas.replicas(environs[0]) as first, replicas.replicas(environs[1]) as second:

@@ -288,7 +288,7 @@ async def test_RT_1_RT_2_RT_3_RT_6_a_session_of_a_code_rotates_as_any_other(api,
 
     async def use(client_id, token, on=0):
         fields = {"grant_type": "refresh_token", "refresh_token": token}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             # A busy machine sheds some, and they come again with the same token.
             while (answer := await api.token(client_id, on=on, **fields)).status_code == 503:
                 await asyncio.sleep(0.1)

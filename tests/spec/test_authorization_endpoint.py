@@ -561,7 +561,7 @@ async def test_trouble_with_the_database_is_our_page_and_uses_no_code_up(outage)
         assert refused[:2] == (503, "temporarily_unavailable")
     finally:
         await pair.postgres.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (answer := await browser.redeem(client_id, code)).status_code == 503:
             await asyncio.sleep(0.05)
     assert answer.status_code == 200
@@ -635,7 +635,7 @@ def counted(api):
     """Return how many requests ended how, over all replicas."""
     ends = Counter()
     for replica in api.replicas:
-        page = httpx2.get(f"{replica.management_url}/metrics", timeout=5).text
+        page = httpx2.get(f"{replica.management_url}/metrics", timeout=30).text
         ends.update({result: int(count) for result, count in ANSWERS.findall(page)})
     return ends
 

@@ -153,7 +153,7 @@ async def test_a_disabled_client_is_told_when_it_is_enabled_again(heard, path):
     await heard.api.clients.disable(client_id)
     # Its addresses are not its own any more: the person is signed out, and stays here.
     await browser.open("/oauth2/logout", {"id_token_hint": given["id_token"]})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (rows := await heard.waiting(client_id)) or not rows[0]["attempts"]:
             await asyncio.sleep(0.02)
     assert not heard.receiver.at(path)

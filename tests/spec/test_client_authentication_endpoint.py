@@ -13,6 +13,7 @@ import pytest
 from keyturn.clients.definition import ClientDefinition
 from support.api import APP, AT_ONCE, MACHINE, PASSWORD
 from support.replicas import ORIGIN
+from support.withheld import Withheld
 
 DOORS = ("/oauth2/token", "/oauth2/revoke", "/oauth2/introspect", "/oauth2/par")
 GRANT = {"grant_type": "client_credentials", "token": "x"}
@@ -310,10 +311,10 @@ async def test_CA_7_a_disabled_machine_is_refused_everywhere_within_a_second(api
     token = (await api.token(client_id, grant_type="client_credentials")).json()["access_token"]
     assert await api.is_active(token, client_id)
     await api.clients.disable(client_id)
-    began = time.monotonic()
+    began, withheld = time.monotonic(), Withheld(*api.replicas)
     for on in (0, 1):
         while (await api.token(client_id, on=on, grant_type="client_credentials")).is_success:
-            assert time.monotonic() - began < AT_ONCE
+            assert time.monotonic() - began < AT_ONCE + withheld.seconds
         for answer in (
             await api.token(client_id, on=on, grant_type="client_credentials"),
             await api.refresh(device, on=on),

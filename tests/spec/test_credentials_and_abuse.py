@@ -30,6 +30,8 @@ from keyturn.users.model import NewUser
 from support import replicas
 from support.api import APP, PASSWORD, Api, Person, SignedIn, api_of, claims_of, joined, memoryless
 from support.browserless import SPA, Browserless, forms_of
+from support.delays import delayed
+from support.patience import SERVERS
 from support.proxy import Proxy
 from support.redis_topologies import KeySpaces
 from support.replicas import Replica
@@ -42,7 +44,7 @@ BEHIND_A_PROXY = {
     "throttle__global_attempts": "1000000",
     "passwords__memory_kib": "7168",
     "passwords__time_cost": "5",
-    "redis__timeout": "2",
+    **SERVERS,
     "audit__flush_interval": "0.05",
 }
 ACCOUNT, ADDRESS, CLIENT = 5, 30, 20
@@ -295,7 +297,7 @@ async def test_CR_3_a_flood_of_sign_ins_is_turned_away_at_once_and_refreshes_go_
     statuses = Counter(answer.status_code for answer in answers)
     assert set(statuses) == {200, 503}
     assert statuses[200] >= 2
-    assert statuses[503] >= 15
+    assert statuses[503] >= 15, "invalid: they hardly came at once"
     for answer in answers:
         if answer.status_code == 503:
             assert await tight.api.refusal(answer) == (
@@ -342,7 +344,8 @@ async def test_CR_3_one_person_cannot_fill_the_queue_with_new_passwords(guarded,
     )
     assert signed_in.status_code == 200, signed_in.text
     statuses = Counter(answer.status_code for answer in changes)
-    assert set(statuses) == {204, 429}
+    assert set(statuses) <= {204, 429}
+    assert len(statuses) == 2, "invalid: they came one after the other"
     for answer in changes:
         if answer.status_code == 429:
             detail = "throttle: another new password is being hashed"
@@ -409,8 +412,8 @@ async def device(guarded):
 async def test_CR_3_a_refresh_does_not_wait_for_the_hashes_of_a_flood(guarded, device):
     """Three times a JWKS is what it costs; hashes in the event loop, or before it, cost 14 to 130."""
     async with flood_of_sign_ins(guarded, at_once=8):
-        busy = await Paces.of(guarded.api, device, turns=20)
-    refresh, neutral = busy.at(90)
+        busy = await Paces.of(guarded.api, device, turns=30)
+    refresh, neutral = busy.at(50)
     assert refresh < 8 * neutral, f"{refresh * 1000:.1f} ms; the JWKS {neutral * 1000:.1f} ms"
 
 
@@ -584,10 +587,11 @@ async def test_CR_5_who_fails_on_purpose_delays_strangers_and_not_the_person(gua
     """No denial by a third party: where one has signed in, one has a budget of one's own."""
     person, home, thief = await guarded.api.person(), somewhere(), somewhere()
     assert (await guarded.attempt(person.email, PASSWORD, at=home)).status_code == 200
-    await guarded.until_throttled(person.email, at=thief)
-    assert (await guarded.attempt(person.email, PASSWORD, at=home, on=1)).status_code == 200
-    answer = await guarded.attempt(person.email, PASSWORD, at=somewhere())
-    assert await guarded.api.refusal(answer) == (429, "too_many_requests", "throttle: account")
+    with delayed(seconds=1):
+        await guarded.until_throttled(person.email, at=thief)
+        assert (await guarded.attempt(person.email, PASSWORD, at=home, on=1)).status_code == 200
+        answer = await guarded.attempt(person.email, PASSWORD, at=somewhere())
+        assert await guarded.api.refusal(answer) == (429, "too_many_requests", "throttle: account")
 
 
 async def test_CR_5_an_account_is_delayed_twice_as_long_each_time_and_never_locked(
@@ -595,10 +599,11 @@ async def test_CR_5_an_account_is_delayed_twice_as_long_each_time_and_never_lock
 ):
     person, delays = await guarded.api.person(), []
     await guarded.attempts([person.email] * (ACCOUNT - 1), at=somewhere())
-    for _ in range(6):
-        assert (await guarded.attempt(person.email, at=somewhere())).status_code == 401
-        answer = await guarded.attempt(person.email, at=somewhere())
-        assert answer.status_code == 429
+    for doublings in range(6):
+        with delayed(seconds=2**doublings):
+            assert (await guarded.attempt(person.email, at=somewhere())).status_code == 401
+            answer = await guarded.attempt(person.email, at=somewhere())
+            assert answer.status_code == 429
         delays.append(int(answer.headers["retry-after"]))
         await let_the_delay_pass(counters)
     assert delays == [1, 2, 4, 8, 16, 32]
@@ -648,14 +653,15 @@ async def test_CR_6_proving_oneself_again_counts_against_the_same_budget(guarded
         body = {**device.credential, "password": password}
         return await guarded.api.post("/auth/reauthenticate", body, on=on, headers=there)
 
-    for number in range(ACCOUNT):
-        answer = await prove(WRONG, on=number % 2)
-        assert await guarded.api.refusal(answer) == (
-            401,
-            "invalid_credentials",
-            "account: wrong password",
-        )
-    for answer in (await prove(PASSWORD), await guarded.attempt(person.email, PASSWORD, at=home)):
+    wrong = (401, "invalid_credentials", "account: wrong password")
+    for number in range(ACCOUNT - 1):
+        assert await guarded.api.refusal(await prove(WRONG, on=number % 2)) == wrong
+    with delayed(seconds=1):
+        last = await prove(WRONG)
+        right = (await prove(PASSWORD), await guarded.attempt(person.email, PASSWORD, at=home))
+        assert {answer.status_code for answer in right} == {429}
+    assert await guarded.api.refusal(last) == wrong
+    for answer in right:
         assert await guarded.api.refusal(answer) == (429, "too_many_requests", "throttle: account")
 
 
@@ -664,13 +670,17 @@ async def test_CR_6_the_sign_in_page_counts_against_the_same_budget(guarded):
     client_id = await guarded.api.client(SPA)
     browser = Browserless(guarded.api, headers={"x-forwarded-for": home})
     page = await browser.authorize(client_id)
-    for _ in range(ACCOUNT):
-        answer = await browser.press(page, "login", email=person.email, password=WRONG)
-        assert answer.status_code == 403
-    for answer in (
-        await browser.press(page, "login", email=person.email, password=PASSWORD),
-        await guarded.attempt(person.email, PASSWORD, at=home),
-    ):
+
+    async def press(password: str) -> httpx2.Response:
+        return await browser.press(page, "login", email=person.email, password=password)
+
+    for _ in range(ACCOUNT - 1):
+        assert (await press(WRONG)).status_code == 403
+    with delayed(seconds=1):
+        assert (await press(WRONG)).status_code == 403
+        right = (await press(PASSWORD), await guarded.attempt(person.email, PASSWORD, at=home))
+        assert {answer.status_code for answer in right} == {429}
+    for answer in right:
         line = await guarded.api.line(answer)
         assert (answer.status_code, line["detail"]) == (429, "throttle: account")
         assert int(answer.headers["retry-after"]) >= 1
@@ -857,7 +867,7 @@ async def test_RL_2_limits_hold_when_redis_goes_away_during_an_attack(guarded):
 
 async def counts_in_redis_again(guarded: Guarded) -> None:
     """Wait until both replicas have found Redis again: they share their counters."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while True:
         person = await guarded.api.person()
         await guarded.attempts([person.email] * ACCOUNT, at=somewhere(), on=0)

@@ -53,7 +53,7 @@ SHORT = {
     "KEYTURN_SERVER__BODY_TIMEOUT": "0.5",
     "KEYTURN_SERVER__IDLE_TIMEOUT": "0.5",
 }
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @pytest.fixture(scope="module")

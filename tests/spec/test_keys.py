@@ -43,14 +43,14 @@ QUICK_KEYS = {
     "jobs__keys_interval": "1",
 }
 """The order of a rotation, in seconds instead of minutes: lead = max-age + staleness + skew."""
-PATIENCE = 20.0
+PATIENCE = 30.0
 
 
 async def published(api: Api, on: int = 0) -> list[dict]:
     return (await api.get(JWKS, on=on)).json()["keys"]
 
 
-async def eventually(condition, patience: float = 5.0) -> float:
+async def eventually(condition, patience: float = 30.0) -> float:
     """Return the seconds until an awaitable condition holds."""
     began = time.monotonic()
     while not await condition():

@@ -210,7 +210,7 @@ async def test_RT_5_a_subset_is_given_more_is_not_and_narrowing_does_not_stick(a
 
 async def refreshed(api, device, on):
     """Ask as an app does: a busy machine sheds some, and they come again with the same token."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while (answer := await api.refresh(device, on=on)).status_code == 503:
             await asyncio.sleep(0.1)
     return answer

@@ -15,11 +15,11 @@ from keyturn.db.migrate import migrate
 from keyturn.db.pool import Database
 from keyturn.errors import InvalidGrant, Unavailable
 from keyturn.jobs.write_audit import WriteAudit, write_now
-from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.audit import Audit, AuditEvent
 from keyturn.telemetry.metrics import Metrics
 from support import replicas
 from support.log_lines import caught_logs
+from support.patience import patient
 from support.servers import private_postgres
 
 
@@ -28,7 +28,7 @@ class Trail:
 
     def __init__(self, url: str):
         self.clock, self.metrics = FixedClock(datetime(1999, 1, 1, tzinfo=UTC)), Metrics()
-        self.database = Database(PostgresSettings(url=url), self.metrics)
+        self.database = Database(patient(url, lock_timeout=1.0), self.metrics)
         self.audit = Audit(self.clock, self.metrics, 5000)
         self.writer = WriteAudit(self.database, self.audit, self.metrics, self.clock, 0.01)
         self.url = url
@@ -161,7 +161,7 @@ async def test_what_cannot_be_written_at_the_end_is_counted_as_lost():
 async def test_the_job_writes_and_tells_trouble_once(trail):
     running = asyncio.create_task(trail.writer.run())
     trail.audit.record(AuditEvent(type="sign_in"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await trail.rows():
             await asyncio.sleep(0.01)
     running.cancel()
@@ -249,7 +249,7 @@ async def test_events_are_written_though_no_partition_can_be_made(
     with caught_logs() as caught:
         running = asyncio.create_task(trail.writer.run())
         trail.audit.record(AuditEvent(type="sign_in"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not await trail.rows():
                 await asyncio.sleep(0.01)
         running.cancel()

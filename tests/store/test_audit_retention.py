@@ -14,10 +14,10 @@ from keyturn.db.queries import Query
 from keyturn.errors import Unavailable
 from keyturn.jobs.forget_audit import ForgetAudit
 from keyturn.jobs.leader import Leadership
-from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.audit import Audit
 from keyturn.telemetry.metrics import Metrics
 from support.log_lines import caught_logs
+from support.patience import patient
 
 PUT = """
 insert into audit_events (id, at, type, result)
@@ -53,7 +53,7 @@ async def sql(database_url):
 
 @pytest.fixture
 async def database(database_url):
-    database = Database(PostgresSettings(url=database_url), Metrics())
+    database = Database(patient(database_url), Metrics())
     yield database
     await database.close()
 
@@ -143,7 +143,7 @@ async def test_who_reads_the_table_is_not_waited_for_long_and_loses_nothing(sql,
 
 async def test_one_process_forgets_and_the_trail_says_so(sql, database, database_url):
     name = await month(sql, 20)
-    metrics, settings = Metrics(), PostgresSettings(url=database_url)
+    metrics, settings = Metrics(), patient(database_url)
     audit = Audit(SystemClock(), metrics, 100)
     leaderships = [Leadership(settings, metrics) for _ in range(3)]
     retention = Retention(database, timedelta(days=400))

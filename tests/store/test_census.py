@@ -5,14 +5,13 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
-from pydantic import SecretStr
 
 from keyturn.db.migrate import required_version
 from keyturn.db.pool import Database
 from keyturn.jobs.census import MOST_PAGES, Census
 from keyturn.jobs.leader import Leadership
-from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
+from support.patience import patient
 
 SESSIONS = """
 insert into sessions (id, user_id, client_id, scopes, audiences, token_hash, next_hash,
@@ -29,7 +28,7 @@ DAY, BEFORE = timedelta(days=1), timedelta(days=-1)
 @pytest.fixture
 async def counting(database_url):
     """Two processes with a census each, and a connection to what they count."""
-    settings = PostgresSettings(url=SecretStr(database_url), pool_max=2)
+    settings = patient(database_url, pool_max=2)
     jobs = []
     for _ in range(2):
         metrics = Metrics()
@@ -71,7 +70,7 @@ async def test_who_leads_no_longer_shows_nothing_that_is_counted_elsewhere(count
     await add(connection, 4)
     await leader.run_once()
     await leader.leadership.resign()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await other.leadership.leads("census"):
             await asyncio.sleep(0.01)
     await leader.run_once()

@@ -20,7 +20,7 @@ from support.proxy import Proxy
 ENDLESS = Query("endless", "A statement that does not end by itself.", "select pg_sleep(600)")
 QUICK = Query("quick", "A statement.", "select 1 as one")
 RAISE = "do $$ begin raise exception using errcode = '{}'; end $$"
-PATIENCE = 5
+PATIENCE = 30
 
 
 @asynccontextmanager

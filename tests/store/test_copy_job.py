@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import pytest
 import redis.asyncio
-from pydantic import SecretStr
 
 from keyturn.app import _upkeep
 from keyturn.clock import SystemClock
@@ -15,9 +14,9 @@ from keyturn.jobs.copy_revocations import POST, ROUNDS, CopyRevocations
 from keyturn.jobs.leader import Leadership
 from keyturn.parts import Parts
 from keyturn.revocation.copy import Copy
-from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 from support import replicas
+from support.patience import patient
 from support.revoking import KEY, Process, process
 
 NOWHERE = "redis://127.0.0.1:1"
@@ -45,7 +44,7 @@ async def replica(database_url, redis_url):
 
         async def make(redis: str = redis_url) -> Replica:
             running = await stack.enter_async_context(process(database_url, redis))
-            leadership = Leadership(PostgresSettings(url=SecretStr(database_url)), Metrics())
+            leadership = Leadership(patient(database_url), Metrics())
             stack.push_async_callback(leadership.resign)
             return Replica(running, leadership, CopyRevocations(running.copier, leadership))
 

@@ -82,7 +82,7 @@ async def test_a_part_of_a_sweep_whose_rows_are_held_is_tried_again(impatient, c
     async with connection.transaction():
         await connection.execute("select from sessions limit 1 for update")
         sweeping = asyncio.create_task(impatient.ending.all_before(NOON + timedelta(days=1)))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not failed_statements(impatient):
                 await asyncio.sleep(0.005)
     assert await sweeping == 350

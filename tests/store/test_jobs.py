@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
-from pydantic import SecretStr
 
 from keyturn.clock import FixedClock, SystemClock
 from keyturn.crypto import opaque
@@ -18,10 +17,10 @@ from keyturn.jobs.leader import SILENCE, Leadership
 from keyturn.jobs.purge import Purge, Purged
 from keyturn.keys.rotation import LOCK
 from keyturn.sessions.purge import purge_expired
-from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 from support import starts
 from support.keys import rotation_of
+from support.patience import patient
 from support.servers import private_postgres
 
 SECRETS = "1: Zt4q8vN2xK7mB1cR5wL9pD3fH6jS0aUe-YgTbQkVnXo"
@@ -36,7 +35,7 @@ select $1, gen_random_uuid(), 'web', '{}', '{}', sha256('a'), sha256('b'), '1 da
 
 @asynccontextmanager
 async def candidate(url):
-    leadership = Leadership(PostgresSettings(url=SecretStr(url)), Metrics())
+    leadership = Leadership(patient(url), Metrics())
     try:
         yield leadership
     finally:
@@ -55,7 +54,7 @@ async def test_of_two_processes_one_leads_and_the_other_follows_it(database_url)
 
 async def until_it_leads(one: Leadership) -> None:
     """Wait for it: the server process of who led before lets go in its own time."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await one.leads("purge"):
             await asyncio.sleep(0.01)
 
@@ -120,7 +119,7 @@ async def test_a_database_that_is_away_is_unavailable_and_leads_nobody():
 
 @pytest.fixture
 async def database(database_url):
-    database = Database(PostgresSettings(url=SecretStr(database_url)), Metrics())
+    database = Database(patient(database_url), Metrics())
     yield database
     await database.close()
 

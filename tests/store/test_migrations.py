@@ -88,7 +88,7 @@ async def exists(sql, table):
 
 
 async def until_waiting(sql, count):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await sql.fetchval(WAITING) != count:
             await asyncio.sleep(0.005)
 
@@ -145,7 +145,7 @@ async def test_a_migration_gives_up_rather_than_have_readers_queue_behind_it(
 ):
     monkeypatch.setattr(schema, "LOCK_TIMEOUT", 0.05)
     folder = carried({"9001_one": "alter table sessions add column one integer;"})
-    async with sql.transaction(), asyncio.timeout(5):
+    async with sql.transaction(), asyncio.timeout(30):
         await sql.fetch("select from sessions")  # a reader's lock, kept
         with pytest.raises(Unavailable, match=r"9001_one\.sql: a lock was not free within 0\.05 s"):
             await migrate(database_url, folder=folder)
@@ -186,7 +186,7 @@ async def test_a_dry_run_writes_nothing_and_waits_for_nobody(database_url, sql):
     await sql.execute("drop table schema_migrations")
     await sql.execute("select pg_advisory_lock($1)", LOCK)
     every = [one.name for one in migrations() if not one.contracting]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await migrate(database_url, dry_run=True) == every
     assert not await exists(sql, "schema_migrations")
 
@@ -199,7 +199,7 @@ async def test_a_database_that_comes_late_is_waited_for(database_url, databases,
     assert not done
     await databases.admin.execute(f"create database {late} template template0 strategy file_copy")
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await waiting
     finally:
         await databases.admin.execute(f"drop database {late} with (force)")
@@ -207,7 +207,7 @@ async def test_a_database_that_comes_late_is_waited_for(database_url, databases,
 
 async def test_a_database_that_never_comes_is_given_up(monkeypatch):
     monkeypatch.setattr(schema, "PATIENCE", 0.05)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with pytest.raises(Unavailable, match="no answer within"):
             await wait_until_reachable(NOWHERE)
 
@@ -237,7 +237,7 @@ async def test_the_command_says_which_migration_could_not_have_its_lock(
     monkeypatch.setattr(schema, "LOCK_TIMEOUT", 0.05)
     folder = carried({"9001_one": "alter table sessions add column one integer;"})
     monkeypatch.setattr(schema, "migrate", partial(migrate, folder=folder))
-    async with sql.transaction(), asyncio.timeout(5):
+    async with sql.transaction(), asyncio.timeout(30):
         await sql.fetch("select from sessions")
         code, said = await keyturn()
     assert (code, "9001_one.sql: a lock was not free" in said) == (3, True)
@@ -247,7 +247,7 @@ async def test_a_list_of_migrations_that_somebody_locked_is_not_waited_for_eithe
     database_url, sql, monkeypatch
 ):
     monkeypatch.setattr(schema, "LOCK_TIMEOUT", 0.05)
-    async with sql.transaction(), asyncio.timeout(5):
+    async with sql.transaction(), asyncio.timeout(30):
         await sql.execute("lock table schema_migrations in access exclusive mode")
         with pytest.raises(Unavailable, match="LockNotAvailableError"):
             await migrate(database_url)

@@ -8,15 +8,15 @@ from keyturn.cache.client import Cache
 from keyturn.clock import Clock, FixedClock, SystemClock
 from keyturn.db.pool import Database
 from keyturn.jobs.probe import Probe
-from keyturn.settings_postgres import PostgresSettings
 from keyturn.settings_redis import RedisSettings
 from keyturn.telemetry.metrics import Metrics
 from keyturn.telemetry.vitals import Vitals
+from support.patience import patient
 
 
 def a_probe(postgres: str, redis: str | None, clock: Clock | None = None) -> Probe:
     clock, metrics = clock or SystemClock(), Metrics()
-    database = Database(PostgresSettings(url=postgres), metrics)
+    database = Database(patient(postgres), metrics)
     cache = Cache(RedisSettings(url=redis, timeout=2.0), metrics, clock)
     return Probe(database, cache, Vitals(clock, metrics, lambda: True), metrics)
 

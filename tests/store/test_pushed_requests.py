@@ -100,7 +100,7 @@ async def test_az_10_it_expires_for_who_comes_and_not_for_who_is_there(here, pus
     uri = await replace(pushed, lifetime=timedelta(seconds=2)).push(REQUEST)
     asked = await pushed.find(uri, "shop")
     handle = await here.requests.begin(asked, "browser")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await pushed.find(uri, "shop") is not None:
             await asyncio.sleep(0.05)
     pending = await here.requests.find(handle, "browser")

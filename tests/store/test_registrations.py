@@ -25,6 +25,7 @@ from keyturn.request_errors import InvalidMembers
 from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 from support import replicas
+from support.patience import patient
 
 WEB = {"redirect_uris": ["https://app.example/cb"]}
 HERE = "192.0.2.1"
@@ -265,7 +266,7 @@ async def test_an_expired_client_is_not_opened_again_and_its_token_is_dead(here)
 
 async def test_only_the_leader_closes_what_was_never_used(here, database_url):
     await here.client(created_at="now() - interval '31 days'")
-    settings = PostgresSettings(url=database_url)
+    settings = patient(database_url)
     leader, other = Leadership(settings, Metrics()), Leadership(settings, Metrics())
     try:
         assert await leader.leads("expire_registrations")

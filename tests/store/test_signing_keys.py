@@ -26,13 +26,14 @@ from keyturn.keys.sealing import unseal
 from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
 from support.keys import BOTH, FIRST, POLICY, SECOND, keyring_of, made_before, rotation_of
+from support.patience import patient
 
-DEADLINE = 10
+DEADLINE = 30
 
 
 @pytest.fixture
 def postgres(database_url: str) -> PostgresSettings:
-    return PostgresSettings(url=database_url)
+    return patient(database_url)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ async def starting(database_url, **settings):
     with caught_logs() as caught:
         running = asyncio.create_task(job.run())
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 yield parts, caught
         finally:
             running.cancel()

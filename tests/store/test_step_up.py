@@ -263,7 +263,7 @@ async def test_a_sign_out_and_a_first_refresh_at_one_moment_do_not_wait_for_each
         "select 1 from pg_stat_activity"
         " where wait_event = 'PgSleep' and datname = current_database()"
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await here.sql.fetchval(held) is None:
             await asyncio.sleep(0.01)
     with pytest.raises(InvalidGrant, match="revoked"):

@@ -75,6 +75,9 @@ class Place:
         return registry.get_sample_value("keyturn_throttled_total", {"rule": rule})
 
 
+pytestmark = pytest.mark.moment(1)
+"""Redis keeps its own time, in which a delay is a second at least."""
+
 IN_REDIS = pytest.mark.parametrize("place", ["redis"], indirect=True)
 IN_MEMORY = pytest.mark.parametrize("place", ["memory"], indirect=True)
 

@@ -13,8 +13,8 @@ from keyturn.audit.cursors import Place
 from keyturn.audit.trail import SQL, AuditFilter, Trail
 from keyturn.db.pool import Database
 from keyturn.errors import InvalidRequest
-from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.metrics import Metrics
+from support.patience import patient
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ALL = AuditFilter()
@@ -29,7 +29,7 @@ async def connection(database_url):
 
 @pytest.fixture
 async def trail(database_url):
-    database = Database(PostgresSettings(url=database_url), Metrics())
+    database = Database(patient(database_url), Metrics())
     yield Trail(database)
     await database.close()
 
@@ -133,7 +133,7 @@ async def test_whoever_writes_first_becomes_visible_first(trail, connection, dat
     first = await put(connection)
     writing = asyncio.create_task(put(other, at=NOW - timedelta(hours=1)))
     waits = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await connection.fetchval(waits):
             await asyncio.sleep(0.01)
     assert await followed(trail, None, 10) == ([], None)

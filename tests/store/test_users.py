@@ -1,6 +1,7 @@
 """The `users` table on a real PostgreSQL: one account for a person, closed for good, with races."""
 
 import asyncio
+import math
 import time
 import unicodedata
 from collections import Counter
@@ -172,16 +173,19 @@ async def test_cr_5_a_hundred_wrong_passwords_at_once_are_not_all_checked(databa
     async with people(database_url, redis_url) as rooms:
         await rooms.accounts.add(NewUser(ADA, password=PASSWORD))
         guesses = [f"guess {number:03}" for number in range(99)] + [PASSWORD]
+        began = time.monotonic()
         results = await asyncio.gather(
             *(rooms.authenticator.authenticate(ADA, guess, HERE) for guess in guesses),
             return_exceptions=True,
         )
+        # The delay after the fifth is a second, and doubles: a slow machine lets another one in.
+        most = 5 + int(math.log2(time.monotonic() - began + 1))
         kinds = [type(result) for result in results]
-        assert kinds.count(InvalidCredentials) <= 5
-        assert kinds.count(Throttled) >= 94
+        assert kinds.count(InvalidCredentials) <= most
+        assert kinds.count(Throttled) >= 99 - most
         value = rooms.metrics.registry.get_sample_value
         hashes = "keyturn_password_hash_duration_seconds_count"
-        assert value(hashes, {"algorithm": "argon2"}) - 1 <= 5
+        assert value(hashes, {"algorithm": "argon2"}) - 1 <= most
         assert value("keyturn_lockouts_total", {"scope": "account"}) == 1
 
 
@@ -528,7 +532,7 @@ async def test_a_thief_racing_with_log_out_everywhere_ends_without_session_or_pa
 
 async def _until_waiting_for_lock(rooms: People) -> None:
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not (await rooms.database.fetch_row(WAITING))["waiting"]:
             await asyncio.sleep(0.005)
 

@@ -202,7 +202,7 @@ async def test_events_are_listed_exported_and_gone_on_with_both_ways(operator, t
     await operator.by_server("clients", "enable", "watch")
     wanted = ("--client", "watch", "--type", "client_disabled", "--type", "client_enabled")
     told = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while len(told) < 2:
             _, out, _ = await operator.by_server("audit", "export", *wanted)
             told = out.splitlines()

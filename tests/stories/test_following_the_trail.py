@@ -12,7 +12,7 @@ import pytest
 
 from support import replicas, starts
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ PACKAGES = ("apache2-bin", "libapache2-mod-auth-openidc")
 INSTALLED = (Path("/usr/lib/apache2/modules"), Path("/usr/lib64/httpd/modules"))
 NAMES = ("apache2", "httpd")
 BASE = ("mpm_event", "unixd", "authn_core", "authz_core", "authz_user", "include", "auth_openidc")
-PATIENCE = 20.0
+PATIENCE = 30.0
 UNPRIVILEGED = "User #65534\nGroup #65534"
 PAGE = "<!doctype html><title>app</title><pre><!--#printenv --></pre>\n"
 """What the application at an address shows: everything Apache has told it about the visitor."""

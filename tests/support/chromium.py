@@ -45,7 +45,7 @@ OPTIONS = (
     "--force-prefers-reduced-motion",
     "--remote-debugging-pipe",
 )
-PATIENCE = 20.0
+PATIENCE = 30.0
 LARGEST = 64 * 1024 * 1024
 
 

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 HOST = "localhost"
 PATH = "/backchannel_logout"
 ACKNOWLEDGED = b"HTTP/1.1 200 OK\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n"
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)

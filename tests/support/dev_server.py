@@ -13,7 +13,7 @@ from typing import Any
 from support import starts
 from support.servers import roomy_memory
 
-START_DEADLINE = 60.0
+START_DEADLINE = 180.0
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def dev_server(*options: str) -> Iterator[dict[str, Any]]:
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            process.wait(60)
         log.unlink(missing_ok=True)
 
 

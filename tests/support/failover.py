@@ -21,7 +21,7 @@ BOUND = 2.5
 """Seconds after which nothing that was revoked may be accepted."""
 
 ON = (0, 1)
-PATIENCE = 60.0
+PATIENCE = 180.0
 FROZEN = 3.0
 """Seconds; the peers of a server give it up after one (`redis_topologies.DOWN_AFTER`)."""
 LOOKUPS = re.compile(
@@ -157,7 +157,9 @@ async def traffic_on(
 ) -> AsyncIterator[Traffic]:
     """Run two replicas and sign a person in."""
     async with databases.fresh(keyed=True) as url:
-        environ = replicas.settings(url, topology.url, issuer=issuer, **replicas.GENEROUS)
+        environ = replicas.settings(
+            url, topology.url, issuer=issuer, **replicas.GENEROUS, redis__timeout="0.5"
+        )
         with replicas.replicas(environ, 2) as pair:
             async with api_of(environ, pair) as api:
                 person = await api.person()

@@ -17,7 +17,7 @@ import httpx2
 from support.api import Api, SignedIn, memoryless
 from support.transport import Lines
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 """Seconds an app tries again on trouble before the test calls its sign-in lost."""
 PAUSE = 0.02
 
@@ -86,7 +86,7 @@ class Fleet:
     @classmethod
     async def of(cls, api: Api, size: int) -> "Fleet":
         """Sign `size` people in at the first replica of `api`."""
-        caller = httpx2.AsyncClient(cookies=memoryless(), timeout=20, transport=Lines())
+        caller = httpx2.AsyncClient(cookies=memoryless(), timeout=60, transport=Lines())
         apps = []
         for _ in range(size):
             device = await api.seed("app", await api.person())

@@ -20,7 +20,6 @@ from keyturn.sessions.refresh_token import RefreshTokenCodec
 from keyturn.sessions.start import SessionRequest, Starter
 from keyturn.sessions.step_up import StepUps
 from keyturn.settings import (
-    PostgresSettings,
     RedisSettings,
 )
 from keyturn.settings_credentials import PasswordsSettings, ThrottleSettings
@@ -32,6 +31,7 @@ from keyturn.users.hash_pool import HashPool
 from keyturn.users.model import Authenticated
 from keyturn.users.passwords import Passwords
 from keyturn.users.throttle import Throttle
+from support.patience import patient
 
 ISSUER = "https://id.example"
 HERE, ELSEWHERE = "203.0.113.7", "198.51.100.9"
@@ -96,7 +96,7 @@ async def people(
     """Build the rooms; without `redis_url` the limits are the process's own."""
     metrics, clock = Metrics(), SystemClock()
     secrets = MasterSecrets({1: b"a master secret of a test, 32 bytes+"})
-    database = Database(PostgresSettings(url=database_url), metrics)
+    database = Database(patient(database_url), metrics)
     cache = Cache(RedisSettings(url=redis_url, timeout=1.0), metrics, clock)
     audit = Audit(clock, metrics, 1000)
     revocations = Revocations(database, RevocationCache(cache, clock, ISSUER, 2.0), metrics, clock)

@@ -22,7 +22,7 @@ POOL_SIZE = 4
 """Server connections of a database: two replicas alone would hold more, so they are shared."""
 
 PORT = 6432
-START_PATIENCE = 10.0
+START_PATIENCE = 30.0
 
 _running: dict[str, "PgBouncer"] = {}
 """By the folder of the sockets of the server behind it."""

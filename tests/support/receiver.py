@@ -32,7 +32,7 @@ from support.browserless import SITE
 from support.servers import Databases
 
 HOST = "localhost"
-PATIENCE = 10.0
+PATIENCE = 30.0
 Deed: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 

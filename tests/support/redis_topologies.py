@@ -40,7 +40,7 @@ SENTINEL_PASSWORD = "sentinel-word"
 DOWN_AFTER = 1000
 """Milliseconds without an answer after which a primary is given up, in both topologies."""
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds; a machine that is busy with other things takes its time."""
 SLOTS = 16384
 QUICK_REPLICATION = {"repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1"}

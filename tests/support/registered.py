@@ -17,9 +17,9 @@ from keyturn.clients.plan import Plan
 from keyturn.clients.registry import Registry
 from keyturn.clients.rules import Limits
 from keyturn.clock import Clock, SystemClock
-from keyturn.settings_postgres import PostgresSettings
 from keyturn.telemetry.audit import Audit
 from keyturn.telemetry.metrics import Metrics
+from support.patience import patient
 from support.rotation_stack import WatchedDatabase
 
 ISSUER = "https://login.example"
@@ -50,7 +50,7 @@ class Clients:
     async def of(cls, url: str, clock: Clock | None = None) -> AsyncIterator["Clients"]:
         """Open the clients of a migrated database."""
         metrics = Metrics()
-        database = WatchedDatabase(PostgresSettings(url=url), metrics)
+        database = WatchedDatabase(patient(url), metrics)
         audit = Audit(SystemClock(), metrics, 100)
         administration = Administration(database, Limits(ISSUER), audit)
         behind = await asyncpg.connect(url)

@@ -20,7 +20,7 @@ ISSUER = "http://localhost:8080"
 AUDIENCE = "https://api.example.com"
 ORIGIN = "https://app.example.com"
 MASTER = "1: Zt4q8vN2xK7mB1cR5wL9pD3fH6jS0aUe-YgTbQkVnXo"
-START_DEADLINE = 60.0
+START_DEADLINE = 180.0
 GENEROUS = {
     "passwords__memory_kib": str(quick_hashes.MEMORY_KIB),
     "passwords__time_cost": str(quick_hashes.TIME_COST),
@@ -86,7 +86,7 @@ class Replica:
         """Return the value of one sample, 0.0 when there is none."""
         wanted = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
         prefix = f"{name}{{{wanted}}} " if wanted else f"{name} "
-        for line in httpx2.get(f"{self.management_url}/metrics", timeout=5).text.splitlines():
+        for line in httpx2.get(f"{self.management_url}/metrics", timeout=30).text.splitlines():
             if line.startswith(prefix):
                 return float(line.removeprefix(prefix).split(" ")[0])
         return 0.0
@@ -96,7 +96,7 @@ class Replica:
         self.process.kill()
         self.process.wait()
 
-    def terminate(self, patience: float = 30) -> int:
+    def terminate(self, patience: float = 60) -> int:
         """SIGTERM and wait; return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(patience)

@@ -18,9 +18,9 @@ from keyturn.revocation.cache import RevocationCache, revocations_key
 from keyturn.revocation.copier import Copier
 from keyturn.revocation.copy import Copy
 from keyturn.revocation.revocations import Revocations
-from keyturn.settings_postgres import PostgresSettings
 from keyturn.settings_redis import RedisSettings
 from keyturn.telemetry.metrics import Metrics
+from support.patience import patient
 
 ISSUER = "https://id.example.com"
 KEY = revocations_key(ISSUER)
@@ -111,7 +111,7 @@ async def process(
     """Build one process's machinery; `redis` overrides its settings (`timeout`, ...)."""
     clock = clock or fixed_clock()
     metrics = Metrics()
-    database = CountingDatabase(PostgresSettings(url=SecretStr(database_url), pool_max=4), metrics)
+    database = CountingDatabase(patient(database_url, pool_max=4), metrics)
     # A busy machine may need longer than 50 ms for an answer; tests of the deadline set their own.
     url = SecretStr(redis_url) if redis_url else None
     client = Cache(RedisSettings(url=url, **{"timeout": 2.0, **redis}), metrics, clock)

@@ -34,10 +34,10 @@ from keyturn.sessions.start import SessionRequest, Starter
 from keyturn.sessions.step_up import StepUps
 from keyturn.sessions.unproven import Unproven
 from keyturn.settings import RevocationSettings
-from keyturn.settings_postgres import PostgresSettings
 from keyturn.settings_redis import RedisSettings
 from keyturn.telemetry.audit import Audit
 from keyturn.telemetry.metrics import Metrics
+from support.patience import patient
 
 T = TypeVar("T")
 Hook = Callable[[str], Awaitable[None]]
@@ -157,7 +157,7 @@ class Replica:
     ) -> "Replica":
         """Build everything on the database at `url`, without Redis."""
         metrics, watch = Metrics(), Watch()
-        settings = PostgresSettings(url=url, pool_max=8)
+        settings = patient(url, pool_max=8)
         database, rotations = (
             WatchedDatabase(settings, metrics, dict(session_settings or {}), watch=watch)
             for _ in range(2)

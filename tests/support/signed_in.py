@@ -22,6 +22,7 @@ from keyturn.logins.logins import Logins
 from keyturn.logins.model import LoginRequest, StartedLogin
 from keyturn.parts import Parts
 from support import replicas
+from support.patience import SERVERS
 from support.replicas import AUDIENCE
 
 CALLBACK = "https://app.example/callback"
@@ -124,7 +125,7 @@ class SignedIn:
 @asynccontextmanager
 async def signed_in(database_url: str) -> AsyncIterator[SignedIn]:
     """Build the rules on a migrated database, with one user; PostgreSQL is all they need."""
-    parts = Parts.of(load_settings(replicas.settings(database_url, None)), SystemClock())
+    parts = Parts.of(load_settings(replicas.settings(database_url, None, **SERVERS)), SystemClock())
     sql = await asyncpg.connect(database_url)
     user_id = uuid4()
     try:

@@ -30,7 +30,7 @@ from keyturn.web.security_headers import security_headers
 from support.log_lines import LogLines, caught_logs
 
 ISSUER = "https://id.example"
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 @dataclass

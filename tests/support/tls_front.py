@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-PATIENCE = 20.0
+PATIENCE = 30.0
 WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 Loss = Literal["cut", "silence"]
 """How an answer is lost: the connection breaks in the middle of it, or nothing more is heard."""

@@ -15,7 +15,7 @@ from support import npm, replicas
 from support.api import Api, api_of
 from support.tls_front import TlsFront, tls_front
 
-PATIENCE = 20.0
+PATIENCE = 30.0
 SETTINGS = {
     **replicas.GENEROUS,
     **replicas.REGISTERING,

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.interop
 
 PAGES = Path(__file__).parent / "oidc-client-ts"
 SCOPE = "openid profile email offline_access orders.read"
-PATIENCE = 20.0
+PATIENCE = 30.0
 SOON = {"automaticSilentRenew": True, "accessTokenExpiringNotificationTimeInSeconds": 598}
 """Renews by itself two seconds after it got a token of 600 seconds."""
 

@@ -45,7 +45,7 @@ async def test_the_end_of_a_server_that_is_needed_ends_the_command_with_its_last
         async with serving(postgres, valkey, pytest.fail) as stopping:
             await postgres.started(lambda: "words" in postgres.log.read_text(), 5)
             postgres.kill()
-            await asyncio.wait_for(stopping.wanted.wait(), 5)
+            await asyncio.wait_for(stopping.wanted.wait(), 30)
 
     with pytest.raises(EmbeddedStartFailed, match=r"PostgreSQL ended by itself(.|\n)*last words"):
         await command()
@@ -57,7 +57,7 @@ async def test_the_end_of_the_cache_is_told_once_and_ends_nothing(children):
     told: asyncio.Queue[str] = asyncio.Queue()
     async with serving(postgres, valkey, told.put_nowait) as stopping:
         valkey.kill()
-        sentence = await asyncio.wait_for(told.get(), 5)
+        sentence = await asyncio.wait_for(told.get(), 30)
         assert sentence.startswith("Valkey ended by itself; keyturn goes on without it.")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(told.get(), 0.05)

@@ -8,7 +8,7 @@ from keyturn.errors import CacheUnavailable, Unavailable
 from keyturn.jobs import runner
 from keyturn.jobs.runner import Every, Runner
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 async def until(holds):

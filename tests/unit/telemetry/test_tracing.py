@@ -165,7 +165,7 @@ def test_losses_are_told_once_and_so_is_their_end(clock):
         exporting = Exporting(collector, clock)
         exporting.put(0)
         exporting._wake.set()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while not caught.text and time.monotonic() < deadline:
             time.sleep(0.005)
         for _ in range(5):

@@ -57,7 +57,7 @@ def sample(pool: HashPool, name: str, **labels: str) -> float | None:
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.002)
 
