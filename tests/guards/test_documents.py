@@ -8,7 +8,7 @@ PAGES = [
     "README.md",
     "SECURITY.md",
     "helm/keyturn/README.md",
-    *(f"docs/{one.name}" for one in (ROOT / "docs").glob("*.md")),
+    *(str(one.relative_to(ROOT)) for one in (ROOT / "docs").rglob("*.md")),
 ]
 VERSION = re.compile(r'^(?:__version__|version) = "([^"]+)"$', re.MULTILINE)
 
