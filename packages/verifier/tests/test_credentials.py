@@ -11,7 +11,11 @@ def headers(*values):
 
 @pytest.mark.parametrize(
     ("value", "scheme"),
-    [(b"Bearer abc.d-e_f", "Bearer"), (b"bearer  abc.d-e_f", "Bearer"), (b"DPOP abc.d-e_f", "DPoP")],
+    [
+        (b"Bearer abc.d-e_f", "Bearer"),
+        (b"bearer  abc.d-e_f", "Bearer"),
+        (b"DPOP abc.d-e_f", "DPoP"),
+    ],
 )
 def test_the_scheme_is_found_however_it_is_written(value, scheme):
     assert read(headers(value)) == Credentials(scheme, "abc.d-e_f")

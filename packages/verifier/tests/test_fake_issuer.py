@@ -9,12 +9,6 @@ from keyturn_verifier.clock import SystemClock
 from keyturn_verifier.testing import STATUS_TTL, FakeIssuer, ProofKey
 
 
-@pytest.fixture(scope="module")
-def keys():
-    """Making keys takes longer than all else here."""
-    return FakeIssuer()
-
-
 @pytest.fixture
 def issuer():
     return FakeIssuer()
@@ -36,6 +30,19 @@ async def test_a_token_says_what_it_was_asked_to(issuer):
         assert token.auth_time == token.issued_at == issuer.clock.now()
         own = await verifier.verify(issuer.token(subject="app", session=None))
         assert (own.session_id, own.status, own.auth_time) == (None, None, None)
+
+
+async def test_it_signs_as_keyturn_does_when_asked():
+    issuer = FakeIssuer(algorithm="RS256")
+    async with issuer.verifier(algorithms=["RS256"]) as verifier:
+        assert (await verifier.verify(issuer.token())).subject == "user-1"
+        assert await reason(verifier, FakeIssuer().token()) == Reason.ALGORITHM
+
+
+async def test_somebody_elses_tokens_are_not_this_issuers(issuer):
+    async with issuer.verifier() as verifier:
+        await verifier.verify(issuer.token())
+        assert await reason(verifier, FakeIssuer().token()) == Reason.UNKNOWN_KEY
 
 
 async def test_what_is_wrong_with_a_token_is_what_was_asked_for(issuer):

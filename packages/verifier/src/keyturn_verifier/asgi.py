@@ -1,11 +1,13 @@
 """Middleware for any ASGI application: Starlette, FastAPI, Litestar, or none of them.
 
-    app = AuthMiddleware(app, Verifier(issuer, audience), optional=("/health",))
+    app.add_middleware(AuthMiddleware, verifier=Verifier(issuer, audience), optional=("/health",))
 
 Below it `scope["auth"]` is the request's verified `AccessToken` (`request.auth` in Starlette), or
 None where a token is optional and the request has none. `InsufficientScope` and `StepUpRequired`,
 raised by the application before it has begun to answer, become the challenge that the standards
-want. Put CORS middleware around this one, so that refusals carry its headers too.
+want; so it belongs inside whatever makes a 500 of exceptions, as `add_middleware` puts it.
+(Litestar answers exceptions of its handlers itself: give it a handler of `Refused` that sends what
+`Challenges().answer` returns.) CORS middleware goes around it, so that refusals carry its headers.
 """
 
 import logging

@@ -20,7 +20,7 @@ from keyturn_verifier.errors import (
 
 DESCRIPTIONS = {
     "invalid_request": "The Authorization header must hold one access token.",
-    "invalid_token": "The access token is missing, malformed, expired, revoked or not for this API.",
+    "invalid_token": "The access token is missing, malformed, expired, revoked, or not for us.",
     "invalid_dpop_proof": "The DPoP proof is missing, wrong, or was used before.",
     "use_dpop_nonce": "The DPoP proof needs the nonce of this answer.",
     "insufficient_scope": "The access token does not allow this.",
@@ -29,7 +29,7 @@ DESCRIPTIONS = {
 }
 """Every public `error`, and the sentence that goes with it."""
 
-_NOT_QUOTABLE = re.compile(r'[^\x20\x21\x23-\x5b\x5d-\x7e]')  # RFC 6750 section 3
+_NOT_QUOTABLE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")  # RFC 6750 section 3
 
 
 @dataclass(frozen=True)

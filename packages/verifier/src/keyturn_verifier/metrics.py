@@ -2,13 +2,12 @@
 
     verifier = Verifier(issuer, audience, observer=PrometheusObserver())
 
-| metric | labels | what |
-| --- | --- | --- |
-| `keyturn_verifier_verifications_total` | `result`: `verified`, `cached`, `unavailable`, or why not (`Reason`) | tokens looked at |
-| `keyturn_verifier_jwks_fetches_total` | `result`: `ok`, `failed` | how often the keys were asked for |
-| `keyturn_verifier_jwks_timestamp_seconds` | | when they were last confirmed; their age: `time() - ...` |
-| `keyturn_verifier_status_list_fetches_total` | `result`: `ok`, `failed` | how often a status list was asked for |
-| `keyturn_verifier_status_list_timestamp_seconds` | | when one was last confirmed |
+- `keyturn_verifier_verifications_total`: tokens looked at. `result` is `verified`, `cached`,
+  `unavailable`, or why a token was refused: a value of `Reason`.
+- `keyturn_verifier_jwks_fetches_total`, `keyturn_verifier_status_list_fetches_total`: how often
+  each document was asked for. `result` is `ok` or `failed`.
+- `keyturn_verifier_jwks_timestamp_seconds`, `keyturn_verifier_status_list_timestamp_seconds`: when
+  each was last confirmed; its age is `time()` less that.
 
 No metric holds a part of a token, a subject or a client.
 """

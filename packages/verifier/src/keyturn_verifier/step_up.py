@@ -5,9 +5,9 @@
 The refusal becomes a challenge that a client understands: it sends the person to sign in again and
 repeats the request with the new token.
 
-Ask for `max_age` rather than for `acr` when freshness is meant. keyturn computes `acr` when it signs
-a token, so one that says "by password" was true then and may be as old as the token's life by now;
-`auth_time` is the moment of the proof itself and does not age with the token.
+Ask for `max_age` rather than for `acr` when freshness is meant. keyturn computes `acr` when it
+signs a token: what was true then may be as old as the token's life by now. `auth_time` is the
+moment of the proof itself.
 """
 
 from keyturn_verifier.access_token import AccessToken

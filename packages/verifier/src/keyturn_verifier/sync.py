@@ -27,9 +27,7 @@ T = TypeVar("T")
 class SyncVerifier:
     """Checks access tokens from any thread."""
 
-    def __init__(
-        self, issuer: str, audience: str, *, timeout: float = 5.0, **options: Any
-    ) -> None:
+    def __init__(self, issuer: str, audience: str, *, timeout: float = 5.0, **options: Any) -> None:
         """Prepare to verify; `options` are those of `Verifier`.
 
         `timeout` seconds after the call every method raises `Unavailable`.

@@ -22,7 +22,7 @@ import itertools
 import json
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
@@ -47,14 +47,20 @@ class FakeIssuer:
         issuer: str = "https://id.example.test",
         audience: str = "https://api.example.test",
         clock: Clock | None = None,
+        algorithm: Literal["ES256", "RS256"] = "ES256",
     ) -> None:
-        """Make the first key. Without a `clock` time stands still until `pass_time`."""
+        """Make the first key. Without a `clock` time stands still until `pass_time`.
+
+        `algorithm`: keyturn signs RS256 unless told otherwise; making such a key takes longer than
+        most tests.
+        """
         self.issuer = issuer
         self.audience = audience
         self.clock = clock or FixedClock(1_800_000_000.0)
         self.fetched: list[str] = []
         """Every address a verifier has asked for."""
-        self._keys: list[RSAKey] = []
+        self._algorithm = algorithm
+        self._keys: list[RSAKey | ECKey] = []
         self._sessions: dict[str, int] = {}
         self._revoked: set[str] = set()
         self._present = asyncio.Event()
@@ -99,7 +105,8 @@ class FakeIssuer:
 
     def rotate(self, keep: int = 2) -> None:
         """Sign with a new key from now on, and publish only the `keep` latest ones."""
-        key = RSAKey.generate_key(2048)
+        by_rsa = self._algorithm == "RS256"
+        key = RSAKey.generate_key(2048) if by_rsa else ECKey.generate_key("P-256")
         self._keys = [key, *self._keys][:keep]
 
     def revoke(self, session: str) -> None:
@@ -200,7 +207,7 @@ class FakeIssuer:
 
     def _sign(self, header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
         key = self._keys[0]
-        said = {"alg": "RS256", "kid": key.thumbprint(), **header}
+        said = {"alg": self._algorithm, "kid": key.thumbprint(), **header}
         return _signed(_present(said), _present(claims), key)
 
 
@@ -218,25 +225,42 @@ class ProofKey:
         """Its thumbprint, for `claims={"cnf": {"jkt": key.jkt}}`."""
         return self._key.thumbprint()
 
-    def proof(self, method: str, url: str, token: str, **claims: Any) -> str:
-        """Sign a proof for one request; `claims` are put over what is usual."""
+    @property
+    def jwk(self) -> dict[str, Any]:
+        """Its public half."""
+        return dict(self._key.as_dict(private=False))
+
+    def proof(
+        self,
+        method: str,
+        url: str,
+        token: str,
+        *,
+        header: Mapping[str, Any] | None = None,
+        **claims: Any,
+    ) -> str:
+        """Sign a proof for one request; `header` and `claims` are put over what is usual."""
         ath = _b64(hashlib.sha256(token.encode()).digest())
         usual = {"htm": method, "htu": url, "iat": int(self._clock.now()), "ath": ath}
         usual["jti"] = f"proof-{next(self._numbers)}"
-        header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": self._key.as_dict(private=False)}
-        return _signed(header, _present({**usual, **claims}), self._key)
+        said = {"typ": "dpop+jwt", "alg": "ES256", "jwk": self.jwk, **(header or {})}
+        return _signed(_present(said), _present({**usual, **claims}), self._key)
 
 
-def _published(key: RSAKey) -> dict[str, Any]:
+def _published(key: RSAKey | ECKey) -> dict[str, Any]:
     """Return a key as a JWKS holds it."""
     public = key.as_dict(private=False)
-    return {**public, "kid": key.thumbprint(), "use": "sig", "alg": "RS256"}
+    return {**public, "kid": key.thumbprint(), "use": "sig", "alg": _algorithm_of(key)}
+
+
+def _algorithm_of(key: RSAKey | ECKey) -> str:
+    return "RS256" if isinstance(key, RSAKey) else "ES256"
 
 
 def _signed(header: Mapping[str, Any], claims: Mapping[str, Any], key: RSAKey | ECKey) -> str:
     """Sign with the key's own algorithm, whatever the header says: tests say wrong things."""
     text = f"{_b64(json.dumps(header).encode())}.{_b64(json.dumps(claims).encode())}"
-    algorithm = JWSRegistry.algorithms["RS256" if isinstance(key, RSAKey) else "ES256"]
+    algorithm = JWSRegistry.algorithms[_algorithm_of(key)]
     return f"{text}.{_b64(algorithm.sign(text.encode(), key))}"
 
 
