@@ -147,7 +147,7 @@ async def test_a_second_signal_does_not_wait_for_the_queues():
 
 async def test_steady_callers_behind_a_balancer_that_honours_readiness_see_no_failure():
     """Eight callers reconnect whenever they are told to, and stop when the port is not ready."""
-    async with running_site(drain_seconds=1) as site:
+    async with running_site(drain_seconds=60) as site:
         answers: list[int] = []
 
         async def call() -> None:
@@ -161,6 +161,7 @@ async def test_steady_callers_behind_a_balancer_that_honours_readiness_see_no_fa
         await until(lambda: len(answers) > 100)
         site.stopping.ask()
         await asyncio.gather(*calling)
+        site.stopping.ask()
         await site.task
         assert set(answers) == {200}
 

@@ -19,6 +19,7 @@ import redis.asyncio
 
 from support.api import GATEWAY, Api, Person, SignedIn
 from support.disturbed import Disturbed, disturbed
+from support.patience import DATABASE
 
 BOUND = 2.5
 PATIENCE = 30.0
@@ -126,7 +127,7 @@ class Checker:
 
 @pytest.fixture(scope="module")
 async def checker():
-    async with disturbed(2) as world:
+    async with disturbed(2, **DATABASE) as world:
         person = await world.api.person()
         checker = Checker(world, person, await world.api.sign_in(person))
         await checker.end(0)

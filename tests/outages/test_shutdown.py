@@ -21,7 +21,7 @@ from support.disturbed import disturbed, running, through
 from support.fleet import App, Fleet, LostSignIn
 from support.replicas import Replica
 
-DRAIN = 1
+DRAIN = 2
 LOOK = 0.1
 """Seconds between two looks at readiness; much less than the drain."""
 APPS = 8
@@ -34,6 +34,8 @@ class Balancer:
 
     replicas: Sequence[Replica]
     ready: list[Replica] = field(default_factory=list)
+    noticed: dict[int, float] = field(default_factory=dict)
+    """When a process was first seen not to be ready."""
     turns: count = field(default_factory=count)
 
     @classmethod
@@ -57,6 +59,9 @@ class Balancer:
         async with httpx2.AsyncClient(verify=False) as caller:
             answers = [await self.is_ready(caller, one) for one in self.replicas]
         self.ready = [one for one, yes in zip(self.replicas, answers, strict=True) if yes]
+        for one in self.replicas:
+            if one not in self.ready:
+                self.noticed.setdefault(one.process.pid, time.monotonic())
 
     async def is_ready(self, caller: httpx2.AsyncClient, replica: Replica) -> bool:
         try:
@@ -179,6 +184,8 @@ async def test_F17_sigterm_under_load_is_not_ready_then_drained_then_exit_0_and_
         lasted = time.monotonic() - asked_at
         await load.further(other.process.pid, 50)
     print(f"{load.answered.total()} requests, failed {load.failed}, gone after {lasted:.2f} s")
+    looked = balancer.noticed[leaving.process.pid] - asked_at
+    assert not load.failed or looked < DRAIN / 2, "invalid: the balancer looked too late"
     assert load.failed == []
     assert code == 0
     assert lasted >= DRAIN

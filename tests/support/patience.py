@@ -12,9 +12,8 @@ POSTGRES: Final = {
     "lock_timeout": 10.0,
     "pool_wait": 20.0,
 }
-SERVERS: Final = {f"postgres__{name}": str(value) for name, value in POSTGRES.items()} | {
-    "redis__timeout": "2"
-}
+DATABASE: Final = {f"postgres__{name}": str(value) for name, value in POSTGRES.items()}
+SERVERS: Final = {**DATABASE, "redis__timeout": "2"}
 """For the environment of a server, as `support.replicas.settings` takes changes."""
 
 
