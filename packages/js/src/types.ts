@@ -37,8 +37,33 @@ export interface AuthOptions {
   keepAlive?: boolean;
   /** Called when an API asks for a fresh proof of the person (RFC 9470); then the request is sent again. */
   onStepUp?: (challenge: StepUpChallenge) => Promise<void>;
-  /** For tests and fault injection; default: the global `fetch`. */
+  /**
+   * Binds tokens to a key (DPoP, RFC 9449); `@keyturn/client/dpop` makes one. Asked before every
+   * request to the issuer and to the listed APIs, a repeated one too.
+   */
+  proof?: Proof;
+  /** Base address of `/auth/*`, where the application proxies it on its own origin; default: `issuer`. */
+  sessionApi?: string;
+  /** For tests and fault injection; is given one `Request`. Default: the global `fetch`. */
   fetch?: typeof fetch;
+}
+
+/** What a proof of possession is about (RFC 9449 section 4.2). */
+export interface ProofRequest {
+  method: string;
+  /** As it will be sent; a proof's `htu` leaves query and fragment out. */
+  url: string;
+  /** The access token that is shown by the same request, for `ath`. */
+  accessToken?: string;
+  /** The newest `DPoP-Nonce` of the URL's origin, where proofs are kept up to date with it. */
+  nonce?: string;
+}
+
+/** Resolves to the value of the header `DPoP`: a new one for every request. */
+export interface Proof {
+  (request: ProofRequest): Promise<string>;
+  /** Is shown every answer, for its `DPoP-Nonce`; true: send the request again, once. */
+  again?(response: Response, url: string): Promise<boolean>;
 }
 
 export interface StepUpChallenge {
@@ -57,7 +82,7 @@ export type Status = "signedOut" | "signedIn";
 /** A frozen snapshot; a new one for every change. */
 export interface AuthState {
   readonly status: Status;
-  /** The session, where the server names it (`sid`). */
+  /** The session (`sid`); without `openid`, `code` mode has a name of its own for it. */
   readonly sessionId?: string;
   /** Milliseconds of this machine's clock, for display only. */
   readonly expiresAt?: number;
@@ -113,6 +138,13 @@ export interface Auth {
   /** Refresh now, together with whoever else is refreshing. */
   refresh(): Promise<void>;
   logout(options?: LogoutOptions): Promise<void>;
+  /**
+   * Call the session API as the person who is signed in: `GET` shows the access token, the other
+   * methods the session credential (the cookie, or `refreshToken` in the JSON body). Resolves to
+   * the answer's JSON; an access token in it is put to use. Rejects with `AuthError`.
+   * `@keyturn/client/account` is made of this.
+   */
+  request<T>(method: "GET" | "POST" | "DELETE", path: `/auth/${string}`, body?: object): Promise<T>;
   on<K extends keyof AuthEvents>(event: K, listener: (detail: AuthEvents[K]) => void): () => void;
   /** Let go of listeners, channels and timers; a second instance may live on. */
   dispose(): void;
@@ -130,5 +162,7 @@ export type AuthErrorCode =
   | "issuer_mismatch"
   | "storage_blocked"
   | "too_many_requests"
+  | "unrepeatable_body"
   | "misconfigured"
+  | "refused"
   | "server";

@@ -1,0 +1,24 @@
+/** Milliseconds to wait for another tab: a frozen one may hold the lock forever. */
+const PATIENCE = 3000;
+
+/**
+ * Do `work` while no other tab does. The lock only saves requests: without it, or when it cannot
+ * be had in time, the work is done all the same, and the server's grace makes that right. It is
+ * never stolen, because whoever lost it could not know.
+ */
+export async function locked<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const locks = globalThis.navigator?.locks;
+  if (!locks) return work();
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), PATIENCE);
+  let begun: Promise<T> | undefined;
+  try {
+    await locks.request(name, { signal: patience.signal }, () => {
+      clearTimeout(timer);
+      return (begun = work());
+    });
+  } catch {
+    // Not granted in time, or what the work itself threw: the next line tells which.
+  }
+  return begun ?? work();
+}
