@@ -32,6 +32,18 @@ def packages(folder: Path = INTEROP) -> Path:
         return _installed(npm, folder)
 
 
+def built(package: Path) -> str:
+    """Return the folder of a package's built files, made anew from its sources."""
+    packages(package)
+    npm = shutil.which("npm") or "npm"
+    done = subprocess.run(
+        [npm, "run", "build"],
+        cwd=package, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return str(package / "dist")
+
+
 def _installed(npm: str, folder: Path) -> Path:
     modules = folder / "node_modules"
     stamp = modules / ".installed"
