@@ -2,98 +2,107 @@
 
     ISSUER=http://localhost:8080 AUDIENCE=https://api.example.com uvicorn main:app --port 8082
 
-The JWKS is fetched in the background and kept while keyturn is away, so this API goes on
-answering when keyturn is down. What every such API must check is in `check`: algorithm, type,
-signature, issuer, audience, expiry.
+The verifier fetches keys and the status list in the background. It goes on answering when keyturn
+is down, and refuses the tokens of a session within seconds of its end.
 """
 
-import asyncio
-import contextlib
 import os
-from collections.abc import AsyncIterator
+from itertools import count
 
-import httpx2
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from keyturn_verifier import AccessToken, Verifier
+from keyturn_verifier.asgi import AuthMiddleware
+from keyturn_verifier.step_up import require_max_age
+
 ISSUER = os.environ.get("ISSUER", "http://localhost:8080")
 AUDIENCE = os.environ.get("AUDIENCE", "https://api.example.com")
-REFRESH_SECONDS = 300
-RETRY_SECONDS = 2
+ORIGIN = os.environ.get("ORIGIN", "http://localhost:8084")
+"""Whose pages may call this API."""
 
-CLAIMS = jwt.JWTClaimsRegistry(
-    leeway=60,
-    iss={"essential": True, "value": ISSUER},
-    aud={"essential": True, "value": AUDIENCE},
-    exp={"essential": True},
-    sub={"essential": True},
-)
+PROOF_AGE = 300
+"""Seconds for which a proof of the person is good enough to pay with."""
+LARGE, LARGE_PROOF_AGE = 1000, 30
+"""From this amount on the proof has to be this fresh."""
+MOST_ORDERS, LONGEST_ITEM = 20, 40
 
-
-class Keys:
-    """keyturn's public keys: fetched in the background, kept while keyturn is away."""
-
-    def __init__(self) -> None:
-        self.known: KeySet | None = None
-
-    async def keep_fresh(self) -> None:
-        """Fetch the JWKS for ever; an outage leaves the known keys in place."""
-        async with httpx2.AsyncClient(timeout=5) as client:
-            while True:
-                pause = REFRESH_SECONDS
-                try:
-                    answer = await client.get(f"{ISSUER}/.well-known/jwks.json")
-                    self.known = KeySet.import_key_set(answer.raise_for_status().json())
-                except (httpx2.HTTPError, JoseError, ValueError) as error:
-                    print(f"JWKS: {type(error).__name__}; trying again", flush=True)  # noqa: T201
-                    pause = RETRY_SECONDS if self.known is None else REFRESH_SECONDS // 10
-                await asyncio.sleep(pause)
+verifier = Verifier(ISSUER, AUDIENCE)
+placed: dict[str, list[dict[str, object]]] = {}
+"""The orders of each person, the latest last; gone at the end, as this is an example."""
+numbers = count(2)
 
 
-keys = Keys()
-
-
-def check(token: str) -> dict[str, object]:
-    """Return the claims of a good access token; raise `JoseError` or `ValueError` otherwise."""
-    if keys.known is None:
-        raise ValueError("no keys yet")
-    decoded = jwt.decode(token, keys.known, algorithms=["RS256"])
-    if decoded.header.get("typ") != "at+jwt":
-        raise ValueError("not an access token")
-    if "cnf" in decoded.claims:
-        # Bound to a key (RFC 9449): without a check of the proof it would be good for a thief, too.
-        raise ValueError("bound to a key, whose proof this example does not check")
-    CLAIMS.validate(decoded.claims)
-    return dict(decoded.claims)
-
-
-async def orders(request: Request) -> Response:
+async def read_orders(request: Request) -> Response:
     """GET /orders: what the signed-in person ordered."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    try:
-        claims = check(token if scheme.lower() == "bearer" else "")
-    except (JoseError, ValueError):
-        challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-        return JSONResponse({"error": "invalid_token"}, 401, challenge)
-    return JSONResponse({"orders": [{"id": 1, "item": "a key"}], "user": claims["sub"]})
+    token: AccessToken = request.auth
+    token.require_scopes("orders.read")
+    return _orders(token.subject)
+
+
+async def place_order(request: Request) -> Response:
+    """POST /orders `{item}`: order something; answers with all orders."""
+    token: AccessToken = request.auth
+    token.require_scopes("orders.write")
+    item = (await _body(request)).get("item")
+    if not isinstance(item, str) or not 0 < len(item) <= LONGEST_ITEM:
+        return JSONResponse({"error": "item: 1 to 40 characters"}, 400)
+    orders = placed.setdefault(token.subject, [])
+    orders.append({"id": next(numbers), "item": item})
+    del orders[:-MOST_ORDERS]
+    return _orders(token.subject)
+
+
+async def pay(request: Request) -> Response:
+    """POST /payments `{amount}`: for a person who proved themselves a moment ago (RFC 9470)."""
+    token: AccessToken = request.auth
+    token.require_scopes("orders.write")
+    amount = (await _body(request)).get("amount")
+    if not isinstance(amount, int | float) or not 0 < amount < 10 * LARGE:
+        return JSONResponse({"error": "amount: above 0, below 10000"}, 400)
+    require_max_age(token, LARGE_PROOF_AGE if amount >= LARGE else PROOF_AGE)
+    return JSONResponse({"paid": amount})
 
 
 async def ready(_request: Request) -> Response:
-    """GET /ready: whether the keys are here."""
-    return JSONResponse({"ready": keys.known is not None}, 200 if keys.known else 503)
+    """GET /ready: whether the keys are here, without which no token can be checked."""
+    known = verifier.jwks_age is not None
+    return JSONResponse({"ready": known}, 200 if known else 503)
 
 
-@contextlib.asynccontextmanager
-async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-    """Keep the keys fresh while the API runs."""
-    task = asyncio.create_task(keys.keep_fresh())
-    yield
-    task.cancel()
+def _orders(person: str) -> Response:
+    return JSONResponse(
+        {"orders": [{"id": 1, "item": "a key"}, *placed.get(person, ())], "user": person}
+    )
 
 
-app = Starlette(routes=[Route("/orders", orders), Route("/ready", ready)], lifespan=lifespan)
+async def _body(request: Request) -> dict[str, object]:
+    """Return the JSON object of a request; an empty one for anything else."""
+    try:
+        body = await request.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+cors = Middleware(
+    CORSMiddleware,
+    allow_origins=[ORIGIN],
+    allow_methods=["GET", "POST"],
+    allow_headers=["Authorization", "Content-Type"],
+    expose_headers=["WWW-Authenticate", "Retry-After"],  # what a client has to read of a refusal
+    max_age=600,
+)
+app = Starlette(
+    routes=[
+        Route("/orders", read_orders),
+        Route("/orders", place_order, methods=["POST"]),
+        Route("/payments", pay, methods=["POST"]),
+        Route("/ready", ready),
+    ],
+    middleware=[cors, Middleware(AuthMiddleware, verifier, optional=("/ready",))],
+)

@@ -7,6 +7,8 @@ from support.tree import ROOT, SOURCE, text
 PAGES = [
     "README.md",
     "SECURITY.md",
+    "examples/api/README.md",
+    "examples/vue/README.md",
     "helm/keyturn/README.md",
     *(str(one.relative_to(ROOT)) for one in (ROOT / "docs").rglob("*.md")),
 ]

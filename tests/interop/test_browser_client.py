@@ -69,7 +69,10 @@ def test_the_package_holds_what_it_exports(tmp_path: Path) -> None:
     manifest = json.loads((CLIENT / "package.json").read_text())
     assert "dependencies" not in manifest
     for entry in manifest["exports"].values():
-        if isinstance(entry, dict) and (CLIENT / f"src/{Path(entry['default']).name[:-3]}.ts").exists():
+        if (
+            isinstance(entry, dict)
+            and (CLIENT / f"src/{Path(entry['default']).name[:-3]}.ts").exists()
+        ):
             assert {path.removeprefix("./") for path in entry.values()} <= files
     assert {"README.md", "package.json", "src/index.ts"} <= files
     assert not any(path.startswith(("tests/", "node_modules/")) for path in files)

@@ -543,7 +543,7 @@ async def test_the_pair_is_up_warm_within_three_tenths_of_a_second(open_folder):
 @contextmanager
 def developing(data: DataDir) -> Iterator[subprocess.Popen[str]]:
     """Run `keyturn dev` on `data`; killed afterwards, if it still runs."""
-    ports = ("--port", "0", "--management-port", "0", "--example-port", "0")
+    ports = ("--port", "0", "--management-port", "0", "--example-port", "0", "--demo-port", "0")
     command = [sys.executable, "-m", "keyturn", "dev", "--json", "--data", str(data.path), *ports]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

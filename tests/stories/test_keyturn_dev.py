@@ -50,7 +50,7 @@ def test_one_line_says_everything_a_program_needs(dev):
     facts = dev
     assert set(facts) == {
         "issuer", "managementUrl", "postgresUrl", "redisUrl", "dataDir", "config", "pids",
-        "users", "clients", "exampleApiUrl",
+        "users", "clients", "exampleApiUrl", "demoUrl",
     }  # fmt: skip
     assert set(facts["pids"]) == {"keyturn", "postgres", "valkey"}
     assert facts["issuer"].startswith("http://localhost:")

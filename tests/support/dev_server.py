@@ -21,10 +21,12 @@ def dev_server(*options: str) -> Iterator[dict[str, Any]]:
     """Run `keyturn dev` with `options` and yield what it said when it was ready."""
     log = Path(tempfile.mkstemp(prefix="keyturn-dev-", suffix=".log")[1])
     command = ["dev", "--json", *options]
-    for option in ("--port", "--management-port", "--example-port"):
+    for option in ("--port", "--management-port", "--example-port", "--demo-port"):
         if option not in options:
             command += [option, "0"]
-    environ = {**os.environ, "TMPDIR": str(roomy_memory() or tempfile.gettempdir())}
+    # Those of the tests are no settings, and unknown ones are refused.
+    ours = {one: told for one, told in os.environ.items() if not one.startswith("KEYTURN_TEST_")}
+    environ = {**ours, "TMPDIR": str(roomy_memory() or tempfile.gettempdir())}
     process = starts.shared().launch(environ, log, *command)
     try:
         yield _facts(process, log)

@@ -14,9 +14,10 @@ from keyturn.app import Serving, serve_forever
 from keyturn.cli.context import WRONG, ConfigOption, JsonOption, fail, print_json, run
 from keyturn.configuration import environment, load_settings
 from keyturn.db.migrate import migrate
-from keyturn.dev import master_secret, settings_file
+from keyturn.dev import examples, master_secret, settings_file
 from keyturn.dev.banner import Facts
 from keyturn.dev.data_dir import DataDir, in_words
+from keyturn.dev.demo_site import DemoSite
 from keyturn.dev.example_api import ExampleApi
 from keyturn.dev.seed import seed
 from keyturn.dev.supervisor import EmbeddedPair, PairOptions, embedded_pair
@@ -35,6 +36,7 @@ class DevOptions:
     port: int
     management_port: int
     example_port: int
+    demo_port: int
     data: Path | None
     ephemeral: bool
     config: Path | None
@@ -48,13 +50,14 @@ def dev(
         int, typer.Option(help="Health, metrics, administration; 0 picks one.")
     ] = 8081,
     example_port: Annotated[int, typer.Option(help="The example API; 0 picks one.")] = 8082,
+    demo_port: Annotated[int, typer.Option(help="The demo, for a browser; 0 picks one.")] = 8084,
     data: Annotated[Path | None, typer.Option(help="Data folder (default: one a project).")] = None,
     ephemeral: Annotated[bool, typer.Option(help="Throw the data away at the end.")] = False,
     clients: Annotated[Path | None, typer.Option(help="A clients.yaml to apply as well.")] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Run everything: PostgreSQL, Valkey, demo people and clients, the example API, the server.
+    """Run everything: PostgreSQL, Valkey, demo people and clients, an API, a page, the server.
 
     For loopback only. Data is kept between starts, one folder a working directory. It ends, and
     says why, when PostgreSQL or the example API does; without Valkey it goes on.
@@ -63,7 +66,7 @@ def dev(
     if "KUBERNETES_SERVICE_HOST" in environ:
         fail("dev is for laptops; in a cluster use `keyturn serve` with a PostgreSQL", WRONG)
     options = DevOptions(
-        port, management_port, example_port, data, ephemeral, config, clients, json
+        port, management_port, example_port, demo_port, data, ephemeral, config, clients, json
     )
     try:
         run(_work(options, environ), server.run)
@@ -77,17 +80,22 @@ async def _work(options: DevOptions, environ: Mapping[str, str]) -> None:
         listen("localhost", options.management_port),
         stderr_writer(),
     )
+    demo_sockets = listen("localhost", options.demo_port)
     folder = _data_dir(options, environ)
     pair_options = PairOptions(search_path=environ.get("PATH", ""))
     example = ExampleApi(_free_port(options.example_port), folder)
     async with embedded_pair(folder, pair_options) as pair:
         settings = _settings(options, environ, pair, serving)
-        facts = _facts(settings, pair, serving, example)
-        example.start(settings.issuer)
+        demo = DemoSite.of(demo_sockets, settings.issuer, example.url, examples.demo())
+        facts = _facts(settings, pair, serving, example, demo)
+        example.start(settings.issuer, demo.url)
         try:
             await migrate(settings.postgres.dsn())
-            await seed(settings, example.url)
-            async with watched((pair.postgres, example.process), pair.valkey, _tell):
+            await seed(settings, demo_url=demo.url, example_url=example.url)
+            async with (
+                watched((pair.postgres, example.process), pair.valkey, _tell),
+                demo.served(settings.server),
+            ):
                 await serve_forever(settings, serving, lambda: _announce(facts, json=options.json))
         finally:
             await example.process.stop()
@@ -120,7 +128,13 @@ def _settings(
     return load_settings(environ, options.config, overrides)
 
 
-def _facts(settings: Settings, pair: EmbeddedPair, serving: Serving, example: ExampleApi) -> Facts:
+def _facts(
+    settings: Settings,
+    pair: EmbeddedPair,
+    serving: Serving,
+    example: ExampleApi,
+    demo: DemoSite,
+) -> Facts:
     port = _port(serving.management)
     with in_words():
         config = settings_file.write(pair, settings.issuer, port)
@@ -133,6 +147,7 @@ def _facts(settings: Settings, pair: EmbeddedPair, serving: Serving, example: Ex
         config=config,
         pids={"keyturn": os.getpid(), **pair.pids},
         example_api_url=example.url,
+        demo_url=demo.url,
     )
 
 

@@ -20,6 +20,7 @@ class Facts:
     config: Path
     pids: Mapping[str, int]
     example_api_url: str
+    demo_url: str
 
     def as_json(self) -> dict[str, Any]:
         """Return the one line of `--json`, the demo's constant secrets included."""
@@ -37,6 +38,7 @@ class Facts:
                 for client_id, secret in demo.SECRETS.items()
             ],
             "exampleApiUrl": self.example_api_url,
+            "demoUrl": self.demo_url,
         }
 
     def as_text(self) -> str:
@@ -45,7 +47,8 @@ class Facts:
         return f"""
   keyturn is ready at {self.issuer}
 
-    sign in      {self.issuer}/account
+    demo         {self.demo_url}  <- open this in a browser
+    account      {self.issuer}/account
     metadata     {self.issuer}/.well-known/openid-configuration
     health       {self.management_url}/health/ready
     metrics      {self.management_url}/metrics

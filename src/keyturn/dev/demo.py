@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 EXAMPLE_AUDIENCE = "https://api.example.com"
+APP = "demo-app"
+"""The client of the tour and of the demo in the browser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ READER_SECRET = "kts_demo_on_loopback_only_9f63e8d1c07a"  # noqa: S105 - for lap
 PARTNER_SECRET = "kts_demo_on_loopback_only_c5a81f30e7d2"  # noqa: S105 - for laptops
 
 SECRETS = {
-    "demo-app": None,
+    APP: None,
     "demo-service": SERVICE_SECRET,
     "demo-api": READER_SECRET,
     "demo-partner": PARTNER_SECRET,
@@ -54,20 +56,21 @@ TELEVISION: dict[str, Any] = {
 }
 
 
-def clients(example_origin: str, issuer: str) -> list[dict[str, Any]]:
+def clients(demo_origin: str, example_origin: str, issuer: str) -> list[dict[str, Any]]:
     """Return the demo clients as a clients file would list them."""
+    callbacks = [*CALLBACKS, f"{demo_origin}/callback"]
     return [
         {
-            "id": "demo-app",
+            "id": APP,
             "name": "Demo app",
             "kind": "public",
             "grant_types": ["authorization_code", "refresh_token"],
             "scopes": ["orders.read", "orders.write", *ABOUT_PEOPLE],
             "audiences": [EXAMPLE_AUDIENCE],
-            "origins": [issuer, example_origin],
+            "origins": [issuer, example_origin, demo_origin],
             "session_api": True,
-            "redirect_uris": CALLBACKS,
-            "post_logout_redirect_uris": CALLBACKS,
+            "redirect_uris": callbacks,
+            "post_logout_redirect_uris": [*callbacks, f"{demo_origin}/sign-in"],
             "skip_consent": True,
         },
         {

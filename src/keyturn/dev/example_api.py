@@ -3,15 +3,11 @@
 import signal
 import sys
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
+from keyturn.dev import examples
 from keyturn.dev.data_dir import DataDir
 from keyturn.dev.demo import EXAMPLE_AUDIENCE
 from keyturn.dev.process import ChildProcess
-
-HERE = Path(__file__).parent
-FOLDERS = (HERE / "examples" / "api", HERE.parents[2] / "examples" / "api")
-"""Where the example is: inside the wheel, else in the checkout."""
 
 
 @dataclass(slots=True)
@@ -34,16 +30,20 @@ class ExampleApi:
         """Where it answers."""
         return f"http://localhost:{self.port}"
 
-    def start(self, issuer: str) -> None:
-        """Start it; it fetches the keys by itself, and asks again until they are there."""
-        folder = next(folder for folder in FOLDERS if (folder / "main.py").exists())
+    def start(self, issuer: str, demo_url: str) -> None:
+        """Start it; it fetches the keys by itself, and asks again until they are there.
+
+        Pages of `demo_url` may call it.
+        """
         self.process.spawn(
             [
                 "/usr/bin/env",
                 f"ISSUER={issuer}",
                 f"AUDIENCE={EXAMPLE_AUDIENCE}",
+                f"ORIGIN={demo_url}",
+                f"PYTHONPATH={examples.verifier()}",
                 sys.executable,
-                *("-m", "uvicorn", "main:app", "--app-dir", folder),
+                *("-m", "uvicorn", "main:app", "--app-dir", examples.api()),
                 *("--host", "localhost", "--port", str(self.port), "--no-access-log"),
             ]
         )

@@ -11,11 +11,11 @@ from keyturn.settings import Settings
 from keyturn.users.model import NewUser
 
 
-async def seed(settings: Settings, example_url: str) -> None:
+async def seed(settings: Settings, *, demo_url: str, example_url: str) -> None:
     """Add the people once, and make the demo clients what `demo` says."""
     parts = Parts.of(settings, SystemClock())
     try:
-        document = {"clients": demo.clients(example_url, settings.issuer)}
+        document = {"clients": demo.clients(demo_url, example_url, settings.issuer)}
         declared = clients_file.parse(document, Limits.of(settings), Path())
         await declarative.apply(parts.database, declared, parts.audit)
         for person in demo.USERS:
