@@ -1,6 +1,7 @@
 """`@keyturn/client`: its own tests, its types and its weight; and what other clients weigh."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -59,6 +60,37 @@ def test_others_weigh_more() -> None:
     assert ours["gzip"] <= MOST
     assert len(theirs) == 6
     assert ours["gzip"] < min(one["gzip"] for one in theirs)
+    readme = (CLIENT / "README.md").read_text()
+    for one in (ours, *theirs):
+        row = re.search(
+            rf"^\| \**{re.escape(one['name'])}\** [\d.]+ \| ([\d,]+) \|$", readme, re.MULTILINE
+        )
+        assert row is not None, one["name"]
+        # Another version of zlib may differ by a few bytes.
+        assert abs(int(row[1].replace(",", "")) - one["gzip"]) <= one["gzip"] // 100, one
+
+
+def undocumented(types: str, readme: str) -> list[str]:
+    """Return options, methods, events and error codes that a README does not name."""
+    told = []
+    for name in ("AuthOptions", "Auth", "AuthEvents", "Credentials", "SignInOptions"):
+        (body,) = re.findall(
+            rf"^export interface {name} {{\n(.*?)^}}", types, re.MULTILINE | re.DOTALL
+        )
+        told += re.findall(r"^  (?:readonly )?(\w+)[?:(<]", body, re.MULTILINE)
+    told += re.findall(r'^  \| "(\w+)"', types, re.MULTILINE)
+    return [one for one in told if not re.search(rf"\b{one}\b", readme)]
+
+
+def test_the_readme_names_everything_an_application_sees() -> None:
+    types, readme = (CLIENT / "src/types.ts").read_text(), (CLIENT / "README.md").read_text()
+    assert undocumented(types, readme) == []
+    assert undocumented(
+        types, readme.replace("keepAlive", "").replace("unrepeatable_body", "")
+    ) == [
+        "keepAlive",
+        "unrepeatable_body",
+    ]
 
 
 def test_the_package_holds_what_it_exports(tmp_path: Path) -> None:

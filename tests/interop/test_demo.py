@@ -28,7 +28,7 @@ PAGES = {
 }  # fmt: skip
 BUILD_PATIENCE = 300
 SMALL = """
-[...document.querySelectorAll('a, button, input')].filter(e => e.checkVisibility())
+[...document.querySelectorAll(':not(p) > a, button, input')].filter(e => e.checkVisibility())
 .map(e => [e.dataset.testid ?? e.innerText, e.closest('label') ?? e])
 .filter(([_, e]) => !e.classList.contains('skip'))
 .filter(([_, e]) => { const r = e.getBoundingClientRect(); return r.width < 24 || r.height < 24 })

@@ -108,7 +108,7 @@ async def test_JW_1_a_session_s_token_is_a_typed_access_token_with_these_claims_
     claims = claims_of(device.access_token)
     assert set(claims) == {
         *("iss", "sub", "aud", "client_id", "exp", "iat", "jti"),
-        *("sid", "scope", "auth_time", "acr", "amr"),
+        *("sid", "status", "scope", "auth_time", "acr", "amr"),
     }
     assert (claims["iss"], claims["client_id"]) == (api.issuer, "app")
     assert claims["aud"] == [AUDIENCE, api.issuer]

@@ -6,6 +6,7 @@ import type { Config } from "./config";
 import { currentMode } from "./mode";
 import { watchedFetch } from "./network";
 import { askPassword } from "./password";
+import { seen } from "./seen";
 import { addNote } from "./trail";
 
 export const SCOPE = "openid profile email offline_access orders.read orders.write";
@@ -25,7 +26,10 @@ export function startAuth(config: Config): Auth {
   });
   auth.on("signedIn", () => addNote("signed in"));
   auth.on("refreshed", () => addNote("has a new access token"));
-  auth.on("signedOut", ({ reason }) => addNote(`signed out (${reason})`));
+  auth.on("signedOut", ({ reason }) => {
+    seen.forget();
+    addNote(`signed out (${reason})`);
+  });
   return auth;
 }
 

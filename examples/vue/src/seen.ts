@@ -42,6 +42,12 @@ export const seen = reactive({
     seen.endsAt = rightNow() + seconds * 1000;
     localStorage.setItem(KEY, String(seen.endsAt));
   },
+
+  /** It was about a sign-in that is over. */
+  forget(): void {
+    seen.endsAt = undefined;
+    localStorage.removeItem(KEY);
+  },
 });
 
 function named(name: string, token: string | undefined): string {

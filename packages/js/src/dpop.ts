@@ -5,16 +5,18 @@
  * sign ahead, while the page is open.
  */
 
+import { clockOf } from "./dpop/clock.js";
 import { keyNamed } from "./dpop/key.js";
 import { proofBy } from "./dpop/proof.js";
-import type { Proof } from "./types.js";
+import { withNonces } from "./nonces.js";
+import type { Proof, ProofRequest } from "./types.js";
 
 export interface DpopOptions {
   /** Under which the key is kept; give each client of one origin its own. Default: `keyturn`. */
   name?: string;
   /** Default: the global `indexedDB`. Without one the key is good until the page is left. */
   indexedDB?: IDBFactory;
-  /** Milliseconds since 1970. The server takes proofs that are at most a minute off. */
+  /** Milliseconds since 1970; default: the clock of the device. */
   now?: () => number;
 }
 
@@ -24,6 +26,7 @@ export interface DpopOptions {
  */
 export function dpop(options: DpopOptions = {}): Proof {
   const { name = "keyturn", now = Date.now } = options;
+  const clock = clockOf(now);
   let key: Promise<CryptoKeyPair> | undefined;
 
   function ours(): Promise<CryptoKeyPair> {
@@ -33,5 +36,15 @@ export function dpop(options: DpopOptions = {}): Proof {
     return key;
   }
 
-  return async (request) => proofBy(await ours(), { ...request, now: now() / 1000 });
+  const proof = withNonces(async (request) => {
+    return proofBy(await ours(), { ...request, now: clock.seconds() });
+  });
+
+  async function again(response: Response, url: string): Promise<boolean> {
+    // Both are asked: one answer may bring a nonce and show that the clock is wrong.
+    const [nonce, time] = [await proof.again?.(response, url), await clock.corrected(response)];
+    return nonce === true || time;
+  }
+
+  return Object.assign((request: ProofRequest) => proof(request), { again });
 }

@@ -65,6 +65,45 @@ describe("a proof", () => {
   });
 });
 
+describe("a refused proof", () => {
+  const HOUR = 3_600_000;
+  const refused = (error: string, headers: Record<string, string>) =>
+    Response.json({ error }, { status: 400, headers });
+
+  it("is made again with the nonce that the refusal brought, for that origin only", async () => {
+    const prove = dpop({ indexedDB: new IDBFactory() });
+    const wants = refused("use_dpop_nonce", { "DPoP-Nonce": "n-1" });
+    expect(await prove.again?.(wants.clone(), ORDERS.url)).toBe(true);
+    expect((await read(await prove(ORDERS))).claims["nonce"]).toBe("n-1");
+    const other = { method: "GET", url: "https://other.example.com/" };
+    expect((await read(await prove(other))).claims).not.toHaveProperty("nonce");
+    expect(await prove.again?.(wants.clone(), ORDERS.url)).toBe(false);
+  });
+
+  it.each([HOUR, -HOUR])("is made again by the server's clock when ours is %i ms off", async (off) => {
+    const prove = dpop({ indexedDB: new IDBFactory(), now: () => NOW + off });
+    const told = { Date: new Date(NOW).toUTCString(), "DPoP-Nonce": "n-1" };
+    expect(await prove.again?.(refused("invalid_dpop_proof", told), ORDERS.url)).toBe(true);
+    const { claims } = await read(await prove(ORDERS));
+    expect(claims).toMatchObject({ iat: 1_700_000_000, nonce: "n-1" });
+    expect(await prove.again?.(refused("invalid_dpop_proof", told), ORDERS.url)).toBe(false);
+  });
+
+  it("is not made again when the clock is right, or nobody says what time it is", async () => {
+    const prove = dpop({ indexedDB: new IDBFactory(), now: () => NOW });
+    const told = { Date: new Date(NOW).toUTCString() };
+    expect(await prove.again?.(refused("invalid_dpop_proof", told), ORDERS.url)).toBe(false);
+    expect(await prove.again?.(refused("invalid_dpop_proof", {}), ORDERS.url)).toBe(false);
+  });
+
+  it("does not move the clock by an answer that is about something else", async () => {
+    const prove = dpop({ indexedDB: new IDBFactory(), now: () => NOW });
+    const told = { Date: new Date(NOW + HOUR).toUTCString() };
+    expect(await prove.again?.(refused("invalid_grant", told), ORDERS.url)).toBe(false);
+    expect((await read(await prove(ORDERS))).claims["iat"]).toBe(1_700_000_000);
+  });
+});
+
 describe("the key", () => {
   it("outlives a reload, and cannot be exported", async () => {
     const indexedDB = new IDBFactory();

@@ -25,14 +25,6 @@ function open(options: Partial<AuthOptions> = {}): Auth {
   return auth;
 }
 
-function heard(auth: Auth): string[] {
-  const events: string[] = [];
-  auth.on("signedIn", () => events.push("signedIn"));
-  auth.on("refreshed", () => events.push("refreshed"));
-  auth.on("signedOut", ({ reason }) => events.push(`signedOut ${reason}`));
-  return events;
-}
-
 test("nothing happens and nothing is needed before the first call", () => {
   vi.unstubAllGlobals();
   expect(typeof globalThis.document).toBe("undefined");
@@ -132,114 +124,6 @@ test("a storage that throws is said once, and memory takes its place", async () 
   expect(auth.state.status).toBe("signedIn");
   expect((await auth.fetch(ORDERS)).status).toBe(200);
   expect(warn.mock.calls.map(([error]) => error.code)).toEqual(["storage_blocked"]);
-});
-
-test.each(["cookie", "body"] as const)("%s mode: two tabs with one sign-in stay signed in", async (mode) => {
-  const [one, other] = [open({ mode, storage: "local" }), open({ mode, storage: "local" })];
-  await one.login(ADA);
-  await pass(1);
-  expect(other.state.sessionId).toBe("s1");
-  await pass(600);
-  await Promise.all([one.token(), other.token()]);
-  expect(await one.token()).toBe(await other.token());
-  expect(issuer.count("/auth/refresh")).toBe(1);
-});
-
-test("without locks and channels the server's grace keeps both tabs", async () => {
-  vi.stubGlobal("navigator", {});
-  vi.stubGlobal("BroadcastChannel", undefined);
-  const [one, other] = [open({ mode: "body", storage: "local" }), open({ mode: "body", storage: "local" })];
-  await one.login(ADA);
-  expect(await other.restore()).toBe(true);
-  for (let i = 0; i < 3; i++) {
-    await pass(600);
-    await Promise.all([one.token(), other.token()]);
-  }
-  expect([one.state.status, other.state.status]).toEqual(["signedIn", "signedIn"]);
-  expect(issuer.sessions.get("s1")!.over).toBe(false);
-});
-
-test("a storage that shows other tabs' writes late does not end a session (Safari)", async () => {
-  const late = new FakeStorage();
-  const [one, other] = [open({ mode: "body", storage: browser.session }), open({ mode: "body", storage: late })];
-  await one.login(ADA);
-  late.setItem(`keyturn:${ISSUER}:app`, browser.session.getItem(`keyturn:${ISSUER}:app`)!);
-  await other.restore();
-  for (let i = 0; i < 3; i++) {
-    await pass(600);
-    await Promise.all([one.refresh(), other.refresh()]);
-    await pass(15);
-  }
-  expect(issuer.sessions.get("s1")!.over).toBe(false);
-});
-
-test("a duplicated tab hears of newer tokens of its sign-in, and never goes back to older ones", async () => {
-  const one = open({ mode: "body", storage: browser.session });
-  await one.login(ADA);
-  const copied = new FakeStorage();
-  for (const [key, value] of browser.session.items) copied.setItem(key, value);
-  const other = open({ mode: "body", storage: copied });
-  await other.restore();
-  await pass(300);
-  await one.refresh();
-  await pass(15);
-  await other.refresh();
-  await pass(15);
-  await one.refresh();
-  expect([one.state.status, other.state.status]).toEqual(["signedIn", "signedIn"]);
-  expect([...copied.items.values()]).toEqual([...browser.session.items.values()]);
-});
-
-test("tabs with a sign-in each keep apart", async () => {
-  const [one, other] = [open({ mode: "body" }), open({ mode: "body" })];
-  await one.login(ADA);
-  await pass(1);
-  expect(other.state.status).toBe("signedOut");
-  await other.login(ADA);
-  await one.refresh();
-  await pass(1);
-  expect([one.state.sessionId, other.state.sessionId]).toEqual(["s1", "s3"]);
-});
-
-test("a refresh answer of another session is another sign-in, and is adopted", async () => {
-  const auth = open();
-  await auth.login(ADA);
-  await pass(1);
-  const events = heard(auth);
-  issuer.jar = `${issuer.begin().id}.0`;
-  await auth.refresh();
-  await pass(1);
-  expect(auth.state.sessionId).toBe("s3");
-  expect(events).toEqual(["signedIn"]);
-});
-
-test.each([
-  ["cookie", "memory"],
-  ["body", "local"],
-  ["body", "memory"],
-] as const)("%s mode, %s storage: logout reaches every tab at once", async (mode, storage) => {
-  const [one, other] = [open({ mode, storage }), open({ mode, storage })];
-  await one.login(ADA);
-  if (storage === "memory" && mode === "body") await other.login(ADA);
-  await pass(1);
-  const [mine, theirs] = [heard(one), heard(other)];
-  await one.logout();
-  await pass(1);
-  expect([mine, theirs]).toEqual([["signedOut user"], ["signedOut other_tab"]]);
-  expect((await failure(other.token())).code).toBe("login_required");
-  expect([...issuer.sessions.values()].every((session) => session.over)).toBe(true);
-});
-
-test("without channels logout reaches other tabs by storage", async () => {
-  vi.stubGlobal("BroadcastChannel", undefined);
-  const [one, other] = [open(), open()];
-  await one.login(ADA);
-  await other.restore();
-  await one.logout();
-  const key = `keyturn:${ISSUER}:app:over`;
-  browser.window.dispatchEvent(Object.assign(new Event("storage"), { key, newValue: browser.local.getItem(key) }));
-  expect(other.state.status).toBe("signedOut");
-  expect(browser.local.getItem(key)).not.toMatch(/at-/);
 });
 
 test("logout forgets first, and gives the session up by a request that outlives the page", async () => {

@@ -14,7 +14,7 @@ from keyturn.app import Serving, serve_forever
 from keyturn.cli.context import WRONG, ConfigOption, JsonOption, fail, print_json, run
 from keyturn.configuration import environment, load_settings
 from keyturn.db.migrate import migrate
-from keyturn.dev import examples, master_secret, settings_file
+from keyturn.dev import example_files, master_secret, settings_file
 from keyturn.dev.banner import Facts
 from keyturn.dev.data_dir import DataDir, in_words
 from keyturn.dev.demo_site import DemoSite
@@ -86,7 +86,7 @@ async def _work(options: DevOptions, environ: Mapping[str, str]) -> None:
     example = ExampleApi(_free_port(options.example_port), folder)
     async with embedded_pair(folder, pair_options) as pair:
         settings = _settings(options, environ, pair, serving)
-        demo = DemoSite.of(demo_sockets, settings.issuer, example.url, examples.demo())
+        demo = DemoSite.of(demo_sockets, settings.issuer, example.url, example_files.demo())
         facts = _facts(settings, pair, serving, example, demo)
         example.start(settings.issuer, demo.url)
         try:

@@ -8,8 +8,9 @@ when one of them ends by itself.
 
 `postgres` and `valkey` are the servers, `cluster` the database's files, `process_table` what runs.
 `keyturn dev` besides: `seed` puts `demo` people and clients there, `example_api` starts an API,
-`demo_site` serves the page that calls it (`examples` knows where both are), `master_secret` and
-`settings_file` are kept in the folder as `private_file` writes, `banner` says where everything is.
+`demo_site` serves the page that calls it (`example_files` knows where both are). `master_secret`
+and `settings_file` are kept in the folder as `private_file` writes, `banner` says where everything
+is.
 
 The rules: one supervisor a folder (a lock held for its life); children die with the supervisor,
 even by SIGKILL; sockets in a 0700 folder are the only door, no TCP port is open by default; root

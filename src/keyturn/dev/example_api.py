@@ -4,7 +4,7 @@ import signal
 import sys
 from dataclasses import dataclass, field, replace
 
-from keyturn.dev import examples
+from keyturn.dev import example_files
 from keyturn.dev.data_dir import DataDir
 from keyturn.dev.demo import EXAMPLE_AUDIENCE
 from keyturn.dev.process import ChildProcess
@@ -41,9 +41,9 @@ class ExampleApi:
                 f"ISSUER={issuer}",
                 f"AUDIENCE={EXAMPLE_AUDIENCE}",
                 f"ORIGIN={demo_url}",
-                f"PYTHONPATH={examples.verifier()}",
+                f"PYTHONPATH={example_files.verifier()}",
                 sys.executable,
-                *("-m", "uvicorn", "main:app", "--app-dir", examples.api()),
+                *("-m", "uvicorn", "main:app", "--app-dir", example_files.api()),
                 *("--host", "localhost", "--port", str(self.port), "--no-access-log"),
             ]
         )

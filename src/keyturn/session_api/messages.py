@@ -17,6 +17,9 @@ MOST_TEXT = 1024
 Text = Annotated[str, Field(min_length=1, max_length=MOST_TEXT, pattern=r"^[^\x00]*$")]
 """Text without NUL, which PostgreSQL cannot keep: better a refusal here than a failure there."""
 
+Token = Annotated[str, Field(min_length=1, max_length=8192, pattern=r"^[^\x00]*$")]
+"""Room for an access token, too: shown in place of a session's it is wrong, and not malformed."""
+
 
 class Message(BaseModel):
     """A JSON object in camelCase; unknown members are refused, the names used here among them."""
@@ -39,7 +42,7 @@ def _left_out_not_null(schema: dict[str, Any]) -> None:
 class CredentialBody(Message):
     """A session credential in the body; absent when it travels in the cookie."""
 
-    refresh_token: Text | None = Field(None, description="Absent when a cookie carries it.")
+    refresh_token: Token | None = Field(None, description="Absent when a cookie carries it.")
 
 
 class LoginBody(Message):

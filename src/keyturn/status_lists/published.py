@@ -25,6 +25,10 @@ from keyturn.telemetry.metrics import Metrics
 MAX_AGE: Final = 1.0
 """Seconds what was read may be old when somebody asks."""
 
+LONGEST: Final = 60.0
+"""Seconds after the end of a reading in which the next one goes on with it: of what happens to the
+database in a longer pause, too little would be noticed."""
+
 RETRY: Final = 1.0
 """Seconds in which nobody tries again after PostgreSQL did not answer."""
 
@@ -55,6 +59,7 @@ class StatusLists:
     ttl: int
     _known: Known | None = None
     _read_at: float = -math.inf
+    _ended_at: float = -math.inf
     _retry_at: float = -math.inf
     _reading: asyncio.Task[None] | None = None
     _signing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -103,7 +108,8 @@ class StatusLists:
             raise Unavailable("status list: PostgreSQL did not answer just now")
 
     async def _read(self) -> None:
-        began, known = self.clock.monotonic(), self._known
+        began = self.clock.monotonic()
+        known = self._known if began <= self._ended_at + LONGEST else None
         self._known = None  # what was read in part is good for nothing
         try:
             fresh = await Reading(self.database).after(known)
@@ -112,9 +118,9 @@ class StatusLists:
             raise
         finally:
             self._reading = None
-        self._known, self._read_at = fresh, began
+        self._known, self._read_at, self._ended_at = fresh, began, self.clock.monotonic()
         what = "news" if fresh is known else "everything"
-        self.metrics.status_lists.reads[what].observe(self.clock.monotonic() - began)
+        self.metrics.status_lists.reads[what].observe(self._ended_at - began)
         self.metrics.status_lists.revoked.set(len(fresh))
 
     async def _sign(self, number: int, bits: Bits, now: int) -> _Held:

@@ -16,7 +16,6 @@ from keyturn.db.pool import Database
 from keyturn.db.queries import load_queries
 from keyturn.revocation import record
 from keyturn.revocation.copier import OVERLAP
-from keyturn.revocation.copy import MICROSECONDS
 from keyturn.revocation.record import Horizon
 from keyturn.revocation.record import Revoked as Row
 from keyturn.status_lists.known import Known, Revoked
@@ -26,9 +25,6 @@ SQL = load_queries(__package__, "status_lists.sql")
 SESSION: Final = "sid:"
 PAGE: Final = 1000
 """Revocations taken in at once: some ten milliseconds, in which nobody else is served."""
-
-LONGEST: Final = 60 * MICROSECONDS
-"""The database's microseconds after which a reading is not gone on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +63,4 @@ class Reading:
 
 
 def _continues(known: Known, horizon: Horizon, last_index: int) -> bool:
-    age = horizon.now - known.horizon.now
-    return 0 <= age <= LONGEST and last_index >= known.last_index
+    return horizon.now >= known.horizon.now and last_index >= known.last_index

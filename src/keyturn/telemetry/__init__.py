@@ -1,6 +1,7 @@
 """What the service tells about itself; imports no rule, knows no user.
 
 `metrics`      every Prometheus metric, on one page
+`status_list_metrics`  those of the status lists
 `worker_metrics`  those of a server of several processes
 `labels`       the values their labels take
 `instruments`  how they are made: label children bound once, zero from the start

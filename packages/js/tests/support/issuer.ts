@@ -174,8 +174,9 @@ export const lost: Fault = async (_, answer) => {
   throw new TypeError("fetch failed");
 };
 
-/** The server cannot be asked at the moment. */
+/** The server cannot be asked at the moment, or not so often. */
 export function busy(status: number, retryAfter?: number): Fault {
   const headers: Record<string, string> = retryAfter === undefined ? {} : { "Retry-After": String(retryAfter) };
-  return () => json({ error: "temporarily_unavailable" }, status, headers);
+  const error = status === 429 ? "too_many_requests" : "temporarily_unavailable";
+  return () => json({ error }, status, headers);
 }
