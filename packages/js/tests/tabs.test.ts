@@ -140,3 +140,32 @@ test("without channels logout reaches other tabs by storage", async () => {
   expect(other.state.status).toBe("signedOut");
   expect(browser.local.getItem(key)).not.toMatch(/at-/);
 });
+
+test("a message that comes late does not bring older tokens back", async () => {
+  const auth = open({ mode: "body" });
+  const told: { data: unknown }[] = [];
+  const channel = new BroadcastChannel(`keyturn:${ISSUER}:app`);
+  channel.onmessage = ({ data }) => told.push({ data });
+  await auth.login(ADA);
+  await auth.refresh();
+  await pass(15);
+  await auth.refresh();
+  await pass(15);
+  channel.postMessage(told[1]!.data);
+  await pass(1);
+  await auth.refresh();
+  const sent = issuer.requests.filter((one) => one.path === "/auth/refresh").map((one) => JSON.parse(one.text).refreshToken);
+  expect(sent).toEqual(["s1.0", "s1.1", "s1.2"]);
+});
+
+test("who signed out is not looked for again, even if the issuer did not hear of it", async () => {
+  await open().login(ADA);
+  tabs.pop()!.dispose();
+  const auth = open();
+  issuer.next("/auth/logout", () => {
+    throw new TypeError("fetch failed");
+  });
+  await failure(auth.logout());
+  expect((await failure(auth.token())).code).toBe("login_required");
+  expect(issuer.count("/auth/refresh")).toBe(0);
+});

@@ -58,7 +58,8 @@ describe("createKeyturn and useAuth", () => {
     const auth = mockAuth();
     const read = vi.spyOn(auth, "request");
     const { keyturn, text } = mount(auth);
-    await keyturn.login({ email: "ada@example.com", password: "right" });
+    const { login } = keyturn;
+    await login({ email: "ada@example.com", password: "right" });
     await nextTick();
     expect(text()).toBe("signedIn ada@example.com");
     expect(read).not.toHaveBeenCalled();

@@ -58,28 +58,29 @@ export class Following implements Keyturn {
     ];
   }
 
-  async login(credentials: Credentials): Promise<User> {
+  // Functions of their own, since components take them apart: const { login } = useAuth().
+  readonly login = async (credentials: Credentials): Promise<User> => {
     const user = await this.auth.login(credentials);
     this.#session = this.auth.state.sessionId;
     this.user.value = user;
     this.#changed();
     return user;
-  }
+  };
 
-  async logout(options?: LogoutOptions): Promise<void> {
+  readonly logout = async (options?: LogoutOptions): Promise<void> => {
     try {
       await this.auth.logout(options);
     } finally {
       this.#changed();
     }
-  }
+  };
 
-  async retry(): Promise<void> {
+  readonly retry = async (): Promise<void> => {
     // Whoever is interested sees `error`.
     await restoringOf(this.auth).run().catch(() => undefined);
     if (this.#unread.value !== undefined) this.#session = null;
     this.#look();
-  }
+  };
 
   stop(): void {
     this.#stopped = true;
