@@ -1,14 +1,16 @@
 """How fast `keyturn_verifier` is on one core, beside PyJWT and joserfc, and whom a hang delays.
 
-    python load-tests/verifier.py [--quick] [--json]
+    PYTHONPATH=packages/verifier/src python load-tests/verifier.py [--quick] [--json]
 
 All three make the same checks of the same RS256 tokens: signature by `kid`, `typ`, `iss`, `aud`,
-`exp`. They take turns, round by round, and the median of the rounds is printed, with the extremes.
+`exp`. Beside them the limit: the RSA signatures alone, by `cryptography`, which all three call.
+They take turns, round by round, and the median of the rounds is printed, with the extremes.
 README.md says what the figures mean.
 """
 
 import argparse
 import asyncio
+import base64
 import json
 import os
 import socket
@@ -19,8 +21,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt as pyjwt
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc import jwt as joserfc_jwt
-from joserfc.jwk import KeySet
+from joserfc.jwk import KeySet, RSAKey
 
 from keyturn_verifier import Response, UrllibFetch, Verifier
 from keyturn_verifier.clock import SystemClock
@@ -95,11 +99,31 @@ class Others:
         return decoded.claims
 
 
+class Limit:
+    """The signatures and nothing else: taken apart before, by a key at hand."""
+
+    def __init__(self, tokens: list[str], jwks: dict[str, Any]) -> None:
+        self._key = RSAKey.import_key(jwks["keys"][0]).public_key
+        self._padding, self._hash = PKCS1v15(), SHA256()
+        self._parts = {token: _parts(token) for token in tokens}
+
+    async def verify(self, token: str) -> None:
+        """Raise `InvalidSignature`, or return."""
+        signature, text = self._parts[token]
+        self._key.verify(signature, text, self._padding, self._hash)
+
+
+def _parts(token: str) -> tuple[bytes, bytes]:
+    text, _, signature = token.rpartition(".")
+    return base64.urlsafe_b64decode(signature + "=="), text.encode()
+
+
 async def rates(plan: Plan) -> list[Row]:
     """Measure every way in turns."""
     issuer = FakeIssuer(clock=SystemClock(), algorithm="RS256")
     tokens = [issuer.token("orders.read") for _ in range(plan.tokens)]
-    others = Others(issuer, json.loads((await issuer.fetch(issuer.jwks_uri, {})).body))
+    jwks = json.loads((await issuer.fetch(issuer.jwks_uri, {})).body)
+    others = Others(issuer, jwks)
     async with issuer.verifier(cache_size=0) as uncached, issuer.verifier() as cached:
         again = list(_repeated(tokens[: min(100, plan.tokens)], plan.cached_calls))
         ways: list[tuple[str, Verify, list[str]]] = [
@@ -109,6 +133,7 @@ async def rates(plan: Plan) -> list[Row]:
             ("joserfc", others.joserfc, tokens),
         ]
         await _require_same_answers(ways, issuer)
+        ways.append(("the limit: RSA signatures alone", Limit(tokens, jwks).verify, tokens))
         rounds = [
             [await _rate(verify, given) for _, verify, given in ways] for _ in range(plan.rounds)
         ]

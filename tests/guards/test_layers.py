@@ -1,35 +1,38 @@
 """Imports point down, and a machine says so."""
 
+import os
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
-from support.tree import ROOT, SOURCE, text
+from support.tree import ROOT, SOURCE, VERIFIER, text
 
 PYPROJECT = ROOT / "pyproject.toml"
 CONTRACTS = tomllib.loads(text("pyproject.toml"))["tool"]["importlinter"]["contracts"]
 
 PLANTED = {
-    "sessions": "import keyturn.oauth",  # up
-    "ops": "import keyturn.db",
-    "users": "import starlette",
-    "cli/serve": "import keyturn.cli.other",
-    "cli/other": "import keyturn.dev",
-    "keys": "import asyncpg",
+    "keyturn/sessions": "import keyturn.oauth",  # up
+    "keyturn/ops": "import keyturn.db",
+    "keyturn/users": "import starlette",
+    "keyturn/cli/serve": "import keyturn.cli.other",
+    "keyturn/cli/other": "import keyturn.dev",
+    "keyturn/keys": "import asyncpg",
+    "keyturn/clock": "import keyturn_verifier",
+    "keyturn_verifier/jwks": "import keyturn_verifier.asgi",  # up
 }
 """What breaks the contracts of pyproject.toml, each in one way."""
 
 
-def lint(source: Path) -> str:
-    """Lint the package `keyturn` in `source` by our contracts, and return what is said.
+def lint(*sources: Path) -> str:
+    """Lint the packages in these folders by our contracts, and return what is said.
 
     In a process of its own: the linter configures logging for its own purposes.
     """
     call = f"from importlinter.cli import *; lint_imports({str(PYPROJECT)!r}, no_cache=True)"
     ended = subprocess.run(
         [sys.executable, "-c", call],
-        cwd=source, env={"PYTHONPATH": str(source)}, capture_output=True, text=True, check=False,
+        cwd=sources[0], env={"PYTHONPATH": os.pathsep.join(map(str, sources))}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return ended.stdout + ended.stderr
 
@@ -39,21 +42,21 @@ def all_kept(said: str) -> bool:
 
 
 def test_imports_only_point_down():
-    said = lint(SOURCE.parent)
+    said = lint(SOURCE.parent, VERIFIER.parent)
     assert all_kept(said), said
 
 
 def house(folder: Path, imports: dict[str, str]) -> str:
-    """Build an empty house with every floor and room, lint it, and return what is said."""
-    (floors,) = (one["layers"] for one in CONTRACTS if one["type"] == "layers")
-    rooms = [room.strip() for floor in floors for room in floor.split("|")]
-    allowed = {"oauth/metadata": "import authlib"}
-    for room in rooms:
-        (folder / "keyturn" / room).mkdir(parents=True)
-        (folder / "keyturn" / room / "__init__.py").touch()
-    (folder / "keyturn" / "__init__.py").touch()
-    for module, line in ({"cli/serve": ""} | allowed | imports).items():
-        place = folder / "keyturn" / module
+    """Build an empty house of each package, with every floor and room, lint it, and return what is said."""
+    for layers in (one for one in CONTRACTS if one["type"] == "layers"):
+        (package,) = layers["containers"]
+        rooms = [room.strip() for floor in layers["layers"] for room in floor.split("|")]
+        for room in [".", *rooms]:
+            (folder / package / room).mkdir(parents=True)
+            (folder / package / room / "__init__.py").touch()
+    allowed = {"keyturn/cli/serve": "", "keyturn/oauth/metadata": "import authlib"}
+    for module, line in (allowed | imports).items():
+        place = folder / module
         (place / "__init__.py" if place.is_dir() else place.with_suffix(".py")).write_text(line)
     return lint(folder)
 

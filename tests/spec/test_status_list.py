@@ -11,7 +11,9 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from support import status_lists
-from support.api import FOREIGN_ORIGIN, GATEWAY
+from support.api import FOREIGN_ORIGIN, GATEWAY, PASSWORD
+from support.browserless import SITE, Browserless
+from support.television import TELEVISION, Television, answered
 
 PATIENCE = 5.0
 """Seconds; a second is promised, on a machine that does nothing else."""
@@ -64,6 +66,40 @@ async def test_a_session_s_tokens_say_where_their_status_is_and_always_the_same(
     assert where(again.access_token) == where((await api.rotated(again)).access_token) == first
     other = await api.sign_in(await api.person())
     assert where(other.access_token)["idx"] != first["idx"]
+
+
+async def by_code(api, person):
+    return await Browserless(api).tokens(await api.client(SITE), person)
+
+
+async def by_device(api, person):
+    television = await Television.begun(api, await api.client(TELEVISION), scope="openid")
+    await answered(Browserless(api), person, television)
+    return (await television.poll()).json()
+
+
+async def by_refresh(api, person):
+    client = await api.client(SITE)
+    first = await Browserless(api).tokens(client, person)
+    answer = await api.token(
+        client, grant_type="refresh_token", refresh_token=first["refresh_token"]
+    )
+    again = answer.json()
+    assert where(again["access_token"]) == where(first["access_token"])
+    return again
+
+
+@pytest.mark.parametrize("get", [by_code, by_device, by_refresh])
+async def test_tokens_of_every_grant_have_it_and_their_id_tokens_do_not(api, get):
+    given = await get(api, await api.person())
+    assert where(given["access_token"])["uri"] == f"{api.issuer}/oauth2/status/0"
+    assert "status" not in status_lists.part(given["id_token"])
+
+
+async def test_who_proves_themselves_again_stays_in_their_place(api, device):
+    body = {**device.credential, "password": PASSWORD}
+    answer = await api.post("/auth/reauthenticate", body)
+    assert where(answer.json()["accessToken"]) == where(device.access_token)
 
 
 async def test_a_machine_s_token_has_no_status(api):
@@ -237,6 +273,22 @@ async def test_a_client_s_sessions_end_together_in_the_list(api):
     device = await api.sign_in(await api.person(), client=client)
     await end_a_client_s(api, device, None)
     assert await shows(api, device.access_token)
+
+
+async def test_what_a_code_gave_ends_in_the_list_when_the_code_comes_again(api):
+    client, browser = await api.client(SITE), Browserless(api)
+    code = await browser.code(client, await api.person())
+    given = (await browser.redeem(client, code)).json()
+    assert (await browser.redeem(client, code)).status_code == 400
+    assert await shows(api, given["access_token"])
+
+
+async def test_what_a_browser_signed_in_to_ends_in_the_list_with_it(api):
+    browser = Browserless(api)
+    client = await api.client(SITE)
+    given = await browser.tokens(client, await api.person(), scope="openid orders.read")
+    await browser.open("/oauth2/logout", {"id_token_hint": given["id_token"]})
+    assert await shows(api, given["access_token"])
 
 
 async def test_a_token_that_ends_alone_is_not_in_the_list(api, device):

@@ -1,10 +1,12 @@
 """Debian's packages without installing them: fetched with apt, unpacked into a cache folder.
 
 apt checks their signatures and finds out what they need that the system lacks. No rights are
-needed, and nothing outside the cache folder is changed.
+needed, and nothing outside the cache folder is changed. apt needs seconds to find that out, and the
+network where the system has no lists: as long as the system is what it was, it is not asked again.
 """
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +20,8 @@ from pathlib import Path
 PATIENCE = 240.0
 """Seconds for all of it: a hundred megabytes, and the lists of what there is."""
 TOOLS = ("apt-get", "dpkg")
+SYSTEM = ("/var/lib/dpkg/status", "/var/lib/apt/lists", "/etc/apt/sources.list.d")
+"""What apt's answer depends on: what is installed, and what there is."""
 LIBRARIES = ("lib/*-linux-*", "usr/lib/*-linux-*", "usr/lib/*-linux-*/pulseaudio")
 
 
@@ -38,10 +42,39 @@ def unpacked(name: str, *packages: str) -> Path:
     until = time.monotonic() + PATIENCE
     with (cache / "lock").open("w") as one_at_a_time:
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        remembered = _Answer(cache / "answer.json", packages)
+        if (known := remembered.folder()) is not None:
+            return known
         try:
-            return _unpacked(Apt(until), cache, packages)
+            folder = _unpacked(Apt(until), cache, packages)
         except NotObtainable:  # the system's lists are missing, or older than what is published
-            return _unpacked(_with_lists_of_our_own(until, cache), cache, packages)
+            folder = _unpacked(_with_lists_of_our_own(until, cache), cache, packages)
+        remembered.is_now(folder)
+        return folder
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Which folder these packages were unpacked to, on which system."""
+
+    file: Path
+    packages: Sequence[str]
+
+    def folder(self) -> Path | None:
+        """Return it, if the system has not changed and the folder is still there."""
+        if not self.file.exists():
+            return None
+        told = json.loads(self.file.read_text())
+        folder = self.file.with_name(told["folder"])
+        return folder if told["to"] == self._question() and folder.exists() else None
+
+    def is_now(self, folder: Path) -> None:
+        """Remember it for the next test and the next run."""
+        self.file.write_text(json.dumps({"to": self._question(), "folder": folder.name}))
+
+    def _question(self) -> list[str | int]:
+        there = [Path(one) for one in SYSTEM if Path(one).exists()]
+        return [*self.packages, *(one.stat().st_mtime_ns for one in there)]
 
 
 def libraries(folder: Path) -> str:

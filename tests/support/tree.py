@@ -12,17 +12,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "keyturn"
+VERIFIER = ROOT / "packages" / "verifier" / "src" / "keyturn_verifier"
 
 
-def modules() -> list[Path]:
-    """Return every Python module of the product."""
-    return sorted(SOURCE.rglob("*.py"))
+def modules(package: Path = SOURCE) -> list[Path]:
+    """Return every Python module of the server, or of another package."""
+    return sorted(package.rglob("*.py"))
 
 
 @cache
-def sources() -> dict[str, str]:
+def sources(package: Path = SOURCE) -> dict[str, str]:
     """Return the text of every module by its path below the package."""
-    return {str(one.relative_to(SOURCE)): one.read_text(encoding="utf-8") for one in modules()}
+    return {
+        str(one.relative_to(package)): one.read_text(encoding="utf-8") for one in modules(package)
+    }
 
 
 @cache

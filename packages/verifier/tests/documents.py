@@ -43,7 +43,7 @@ class Documents:
         return self.asked.count(url)
 
     def verifier(self, **options):
-        usual = {"fetch": self, "clock": self.clock}
+        usual = {"fetch": self, "clock": self.clock, "jitter": lambda: 0.0}
         return Verifier(ISSUER, AUDIENCE, **(usual | options))
 
     async def pass_time(self, seconds, step=1.0):

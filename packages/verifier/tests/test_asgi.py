@@ -81,6 +81,7 @@ async def test_two_authorization_headers_are_refused_even_when_equal(issuer, ver
         ("/health/../orders", 401),
         ("/health//orders", 401),
         ("/health/%2e%2e/orders", 401),
+        ("/health/%252e%252e/orders", 401),
     ],
 )
 async def test_a_token_is_optional_where_the_api_says_so(verifier, path, status):

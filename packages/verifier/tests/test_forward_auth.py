@@ -68,10 +68,25 @@ async def test_a_route_states_what_it_needs(ask, issuer):
     assert 'max_age="300"' in answer.headers["www-authenticate"]
 
 
-async def test_it_says_that_it_is_there(ask, issuer):
+async def test_it_says_that_it_is_there_and_overwrites_what_a_caller_wrote(ask):
+    """A proxy that appends the caller's own path (Envoy) gets here by mistake."""
     answer = await ask("/health")
-    assert answer.status_code == 200
-    assert not any(name.startswith("x-auth-") for name in answer.headers)
+    told = {value for name, value in answer.headers.items() if name.startswith("x-auth-")}
+    assert (answer.status_code, told) == (200, {""})
+
+
+@pytest.mark.parametrize(
+    "path", ["/health/", "/health/orders", "/health/../orders", "/healthy", "/check/health"]
+)
+async def test_nothing_else_is_answered_without_a_token(ask, path):
+    assert (await ask(path)).status_code == 401
+
+
+@pytest.mark.parametrize("seconds", ["x", "", "-1", "1.5", "9" * 5000, "\u0663"])
+async def test_a_demand_that_cannot_be_read_is_refused_and_is_no_error(ask, issuer, seconds):
+    """A proxy may let pass what its verifier fails to answer (Envoy: `failure_mode_allow`)."""
+    answer = await ask(f"/?max_age={seconds}", issuer.token())
+    assert answer.status_code == 401
 
 
 async def test_nothing_can_be_said_without_the_issuer(ask, issuer):

@@ -8,6 +8,7 @@ from documents import OAUTH, Counting, Documents, settle
 from issuing import ISSUER, JWKS_URI, claims, jwk, jwks, metadata, rsa, signed, token
 
 from keyturn_verifier import InvalidToken, Reason, Response, Unavailable
+from keyturn_verifier.observer import Silent
 
 HOUR = 3600
 OPENID = f"{ISSUER}/.well-known/openid-configuration"
@@ -306,3 +307,22 @@ def test_a_verifier_may_be_asked_by_one_event_loop_after_another():
     for n in range(3):
         assert asyncio.run(verifier.verify(token(jti=f"{n}")))
     assert documents.asked_for(JWKS_URI) == 1
+
+
+class Defective(Silent):
+    """What counts for the application, and fails."""
+
+    def jwks_fetched(self, *, ok, age):
+        raise RuntimeError("a metric was renamed")
+
+
+async def test_a_defect_beside_the_fetch_does_not_flood_the_issuer_and_is_told(caplog):
+    documents = Documents()
+    async with documents.verifier(observer=Defective()) as verifier:
+        assert await verifier.verify(token())
+        for _ in range(10):
+            await settle()
+        assert documents.asked_for(JWKS_URI) == 1
+        await documents.pass_time(60)
+        assert 2 <= documents.asked_for(JWKS_URI) <= 13
+    assert "a metric was renamed" in caplog.text

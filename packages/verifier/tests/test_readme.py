@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -10,8 +11,21 @@ import pytest
 from documents import Documents
 from issuing import token
 
-from keyturn_verifier import Reason, StatusPolicy, UrllibFetch, Verifier, compact, jwks, verifier
+import keyturn_verifier
+from keyturn_verifier import (
+    Reason,
+    StatusPolicy,
+    UrllibFetch,
+    Verifier,
+    compact,
+    fetch,
+    jwks,
+    verifier,
+)
 
+ROOT = Path(__file__).parents[3]
+SOURCE = ROOT / "packages/verifier/src/keyturn_verifier"
+GUIDE = (ROOT / "docs/protecting-an-api.md").read_text().partition("\n## ")[0]
 PAGE = (Path(__file__).parents[1] / "README.md").read_text()
 
 
@@ -39,6 +53,7 @@ def test_every_option_and_reason_is_named():
         f"good for {jwks.STALE / 3600:.0f} hours",
         f"{jwks.PATIENCE:.0f} s at most; then none for {jwks.COOL_DOWN:.0f} s",
         f"no other for {jwks.MISSING_FOR:.0f} s",
+        f"honoured, up to {fetch.LONGEST_RETRY_AFTER:.0f} s",
         f"`wait`, seconds the first token of a list waits ({StatusPolicy().wait:.0f})",
         f"`unused`, seconds after which a list is forgotten ({StatusPolicy().unused:.0f})",
         f"UrllibFetch(timeout={UrllibFetch.timeout}, most_bytes={UrllibFetch.most_bytes:_}",
@@ -46,6 +61,27 @@ def test_every_option_and_reason_is_named():
 )
 def test_every_number_is_the_codes(said):
     assert said in PAGE
+
+
+def test_the_packages_page_names_every_module_and_no_other():
+    modules = {one.stem for one in SOURCE.glob("*.py")} - {"__init__"}
+    rooms = keyturn_verifier.__doc__.partition("The rooms:")[2]
+    assert set(re.findall(r"`(\w+)`", rooms)) == modules
+
+
+def test_what_stands_around_it_is_there():
+    section = PAGE.partition("## Around it")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.MULTILINE)
+    for module, text in rows:
+        names = re.findall(r"`([A-Z]\w+|require\w*)[`(]", text)
+        room = importlib.import_module(f"keyturn_verifier.{module}")
+        assert [name for name in names if not hasattr(room, name)] == []
+    told = set(
+        re.findall(
+            r"`(?:python -m keyturn_verifier\.)?(\w+)(?:\.\w+)?`", GUIDE.partition("| --- |")[2]
+        )
+    )
+    assert {module for module, _ in rows} == told
 
 
 async def test_the_five_lines_run(monkeypatch):

@@ -12,6 +12,8 @@ from issuing import (
     LIST_URI,
     NOW,
     b64,
+    claims,
+    jwk,
     jwks,
     listed,
     rsa,
@@ -252,6 +254,38 @@ async def test_a_list_that_hangs_delays_one_token_once():
         documents.answering.set()
         await settle()
         assert await refused(verifier, of_session()) == Reason.REVOKED
+
+
+async def test_a_list_is_read_whatever_the_api_wants_tokens_signed_with():
+    """A profile wants PS256 of tokens; the list is one for all, by another use of the same key."""
+    key = rsa()
+    documents = Documents(jwk(key, kid="one", alg="RS256"), jwk(key, kid="one.ps", alg="PS256"))
+    documents.answers[LIST_URI] = REVOKED
+    revoked = signed(claims(status=listed(3)), key, alg="PS256", kid="one.ps")
+    async with documents.verifier(algorithms=["PS256"]) as verifier:
+        assert await refused(verifier, revoked) == Reason.REVOKED
+        assert await refused(verifier, of_session(4)) == Reason.ALGORITHM
+
+
+async def test_a_list_that_was_never_had_is_asked_for_again_soon():
+    """An API that starts while its issuer does goes by the list as soon as there is one."""
+    documents = Documents()
+    documents.answers[LIST_URI] = Response(503, {"retry-after": "1"}, b"")
+    async with documents.verifier() as verifier:
+        assert await verifier.verify(of_session())
+        documents.answers[LIST_URI] = REVOKED
+        await documents.pass_time(1)
+        assert await refused(verifier, of_session()) == Reason.REVOKED
+
+
+async def test_a_list_that_is_never_had_is_asked_for_less_and_less():
+    documents = Documents()
+    documents.answers[LIST_URI] = Response(404, {}, b"")
+    async with documents.verifier() as verifier:
+        for _ in range(10):
+            assert await verifier.verify(of_session())
+            await documents.pass_time(60)
+    assert 15 <= documents.asked_for(LIST_URI) <= 26
 
 
 async def test_a_list_that_no_token_names_any_more_is_forgotten():

@@ -164,7 +164,9 @@ REQUESTS: Mapping[str, Minting] = {
     "a token by the next key": by_the_next_key,
     "a token by a key of a minute ago": by_a_new_key,
 }
-"""What each row of the tables sends. The last two change what the issuer publishes."""
+"""What each row of the tables sends."""
+ROTATING = ("a token by the next key", "a token by a key of a minute ago")
+"""Those that change what the issuer publishes, much faster than it does by itself."""
 AWAY = "a good token while the issuer is away"
 ENDED = "a token of a session that has ended"
 ROWS = (*REQUESTS, AWAY, ENDED)

@@ -9,7 +9,14 @@ The rooms: `verifier` is the front door; `checks` what is asked of a token, in o
 `access_token` of it; `errors` is how a bad one is refused; `verified` remembers good ones.
 `jwks` keeps the issuer's keys (`key_set`, `public_key`) at hand, `status_lists` what it revoked
 (`status_list`), both by a `refresher`; `metadata` finds addresses, `origin` says which may be
-asked, `fetch` asks. `clock` and `observer` are handed in.
+asked, `fetch` asks. It, `clock` and `observer` are the `surroundings`, and handed in.
+
+Around the front door, each imported only by who uses it: `asgi`, `fastapi` and `sync` are for
+applications, `forward_auth` for a proxy. `credentials` reads the header that a token comes in,
+`authentication` makes a token of it, `challenges` words the answer to who is refused, and
+`resource_metadata` tells where tokens come from. `dpop` checks proofs of possession (`dpop_jwt`,
+`dpop_memory`), `step_up` how long ago somebody signed in. `metrics` counts; `testing` is an issuer
+for your own tests.
 """
 
 from keyturn_verifier.access_token import AccessToken

@@ -91,7 +91,7 @@ class AuthMiddleware:
 
     def _may_be_anonymous(self, path: str) -> bool:
         """Say whether a path lies below an optional one, however somebody else would resolve it."""
-        if ".." in path or "//" in path or "\\" in path:
+        if any(one in path for one in ("..", "//", "\\", "%")):
             return False
         return any(path == one or path.startswith(one.rstrip("/") + "/") for one in self._optional)
 

@@ -16,15 +16,15 @@ MOST_INDEX = 2**32
 
 
 def access_token(claims: Mapping[str, Any]) -> AccessToken:
-    """Return what the claims say. Raises `InvalidToken`."""
+    """Return what claims say that passed `CLAIM_CHECKS`. Raises `InvalidToken`."""
     audience = claims["aud"]
     return AccessToken(
         subject=claims["sub"],
         client_id=claims["client_id"],
         scopes=frozenset((_text(claims, "scope") or "").split()),
         audiences=(audience,) if isinstance(audience, str) else tuple(audience),
-        issued_at=int(date(claims, "iat")),
-        expires_at=int(date(claims, "exp")),
+        issued_at=int(claims["iat"]),
+        expires_at=int(claims["exp"]),
         token_id=claims["jti"],
         session_id=_text(claims, "sid"),
         auth_time=int(date(claims, "auth_time")) if "auth_time" in claims else None,

@@ -6,10 +6,9 @@ and the token would still pass, under another hash than the one it is cached and
 """
 
 import re
-from base64 import urlsafe_b64decode
+from binascii import a2b_base64
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from keyturn_verifier.errors import InvalidToken, Reason
 from keyturn_verifier.strict_json import parse_object
@@ -26,21 +25,21 @@ _LAST = {
 """By length modulo 4: the last characters whose unused bits are zero."""
 
 
-@dataclass(frozen=True)
-class CompactJws:
+class CompactJws(NamedTuple):
     """A JWS whose signature nobody has checked yet."""
 
-    header: Mapping[str, Any]
+    encoded_header: str
     payload: bytes
     signing_input: bytes
     signature: bytes
 
+    def header(self) -> Mapping[str, Any]:
+        """Return the header's members. Raises `InvalidToken`."""
+        return _members(_decoded(self.encoded_header), "header")
+
     def claims(self) -> Mapping[str, Any]:
         """Return the payload's members. Raises `InvalidToken`."""
-        try:
-            return parse_object(self.payload)
-        except ValueError as error:
-            raise InvalidToken(Reason.MALFORMED, f"payload: {error}") from None
+        return _members(self.payload, "payload")
 
 
 def parse(text: str, limit: int = MOST_CHARACTERS) -> CompactJws:
@@ -52,12 +51,23 @@ def parse(text: str, limit: int = MOST_CHARACTERS) -> CompactJws:
         raise InvalidToken(Reason.MALFORMED, "not a compact JWS")
     if parts.end(1) > MOST_HEADER_CHARACTERS:
         raise InvalidToken(Reason.TOO_LARGE, "header")
+    header, payload, signature = parts.groups()
+    signing_input = text[: parts.end(2)].encode("ascii")
+    return CompactJws(header, _decoded(payload), signing_input, _decoded(signature))
+
+
+def _decoded(text: str) -> bytes:
     try:
-        header, payload, signature = map(decode, parts.groups())
-        members = parse_object(header)
+        return decode(text)
     except ValueError as error:
         raise InvalidToken(Reason.MALFORMED, f"{error}") from None
-    return CompactJws(members, payload, text[: parts.end(2)].encode("ascii"), signature)
+
+
+def _members(text: bytes, part: str) -> Mapping[str, Any]:
+    try:
+        return parse_object(text)
+    except ValueError as error:
+        raise InvalidToken(Reason.MALFORMED, f"{part}: {error}") from None
 
 
 def decode(text: str) -> bytes:
@@ -65,4 +75,4 @@ def decode(text: str) -> bytes:
     rest = len(text) % 4
     if rest == 1 or text[-1] not in _LAST[rest]:
         raise ValueError("base64url is not canonical")
-    return urlsafe_b64decode(text + "=="[: -rest % 4])
+    return a2b_base64(text.replace("-", "+").replace("_", "/") + "=="[: -rest % 4])

@@ -39,11 +39,11 @@ def verify(text: str, algorithms: Collection[str]) -> DpopJwt:
     """Check type, algorithm, key and signature. Raises `InvalidProof`; its detail says what."""
     try:
         proof = compact.parse(text, LONGEST)
-        claims = proof.claims()
+        header, claims = proof.header(), proof.claims()
     except InvalidToken as refusal:
         raise InvalidProof(f"{refusal}") from None
-    algorithm = _algorithm(proof.header, algorithms)
-    key = _key(proof.header.get("jwk"))
+    algorithm = _algorithm(header, algorithms)
+    key = _key(header.get("jwk"))
     holds = SIGNATURES[algorithm](key.public_key)
     if holds is None:
         raise InvalidProof("jwk: of another kind than alg")

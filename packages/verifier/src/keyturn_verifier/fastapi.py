@@ -12,10 +12,13 @@ it. Needs the extra `fastapi`.
 
 from typing import Any
 
-from fastapi import Security
-from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
-from fastapi.security.base import SecurityBase
-from starlette.requests import HTTPConnection
+try:
+    from fastapi import Security
+    from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+    from fastapi.security.base import SecurityBase
+    from starlette.requests import HTTPConnection
+except ModuleNotFoundError as missing:
+    raise ImportError("needs FastAPI: pip install 'keyturn-verifier[fastapi]'") from missing
 
 from keyturn_verifier.access_token import AccessToken
 from keyturn_verifier.clock import Clock

@@ -30,11 +30,16 @@ from keyturn_verifier.origin import origin, require_safe
 LOG = logging.getLogger("keyturn_verifier")
 SUCCESS = 200
 NOT_MODIFIED = 304
+LONGEST_RETRY_AFTER = 30.0
+"""A server that asks for more patience is asked after this all the same."""
 _CHUNK = 65_536
 
 
 class FetchFailed(Exception):
     """No answer that can be used; its text is for the log."""
+
+    retry_after = 0.0
+    """Seconds for which the server asked not to be asked."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,18 @@ async def ask(fetch: Fetch, url: str, headers: Mapping[str, str]) -> Response:
         raise
     except Exception as error:  # what a fetch that was handed in raises, nobody knows
         raise FetchFailed(f"{url}: {type(error).__name__}: {error}") from error
+
+
+def require_success(url: str, answer: Response) -> None:
+    """Raise `FetchFailed` for another status than 200."""
+    if answer.status == SUCCESS:
+        return
+    failed = FetchFailed(f"{url}: answered {answer.status}")
+    # RFC 9110 section 10.2.3; of its two forms the seconds, which need no clocks that agree.
+    stated = answer.headers.get("retry-after", "")
+    if stated.isascii() and stated.isdigit():
+        failed.retry_after = min(float(stated[:9]), LONGEST_RETRY_AFTER)
+    raise failed
 
 
 @dataclass(frozen=True)

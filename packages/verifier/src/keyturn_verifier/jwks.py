@@ -11,13 +11,12 @@ import re
 from types import MappingProxyType
 
 from keyturn_verifier import key_set
-from keyturn_verifier.clock import Clock
 from keyturn_verifier.errors import InvalidToken, Reason, Unavailable
-from keyturn_verifier.fetch import SUCCESS, Fetch, FetchFailed, Response, ask, log
+from keyturn_verifier.fetch import FetchFailed, Response, ask, log, require_success
 from keyturn_verifier.metadata import discover_jwks_uri
-from keyturn_verifier.observer import Observer
 from keyturn_verifier.public_key import PublicKey
-from keyturn_verifier.refresher import Refresher
+from keyturn_verifier.refresher import Refresher, Wait, again, within
+from keyturn_verifier.surroundings import Surroundings
 
 MAX_AGE = 300.0
 """Seconds a set is fresh when the answer does not say."""
@@ -39,21 +38,19 @@ _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})")
 class Jwks:
     """The keys of one issuer, from `uri` or, without one, from where its metadata says."""
 
-    def __init__(
-        self, issuer: str, uri: str | None, fetch: Fetch, *, clock: Clock, observer: Observer
-    ) -> None:
+    def __init__(self, issuer: str, uri: str | None, given: Surroundings) -> None:
         self._issuer = issuer
         self._given = uri
         self._discovered: str | None = None
-        self._fetch = fetch
-        self._clock = clock
-        self._observer = observer
+        self._fetch = given.fetch
+        self._clock = given.clock
+        self._observer = given.observer
         self._keys: key_set.KeySet = MappingProxyType({})
         self._fetched_at: float | None = None
         self._failures = 0
         self._refetch_after = float("-inf")
         self._missing: dict[str, float] = {}
-        self._refresher = Refresher(self._load, clock)
+        self._refresher = Refresher(self._load, given)
 
     @property
     def age(self) -> float | None:
@@ -123,17 +120,19 @@ class Jwks:
         if len(self._missing) > MOST_MISSING:
             del self._missing[next(iter(self._missing))]
 
-    async def _load(self) -> float:
-        """Fetch once; return the seconds until the next time."""
+    async def _load(self) -> Wait:
+        """Fetch once; return when to do so again."""
         try:
             answer = await self._answer()
             self._keys = key_set.parse(answer.body, self._keys)
-        except (FetchFailed, ValueError) as error:
+        except FetchFailed as error:
+            return self._failed(str(error), error.retry_after)
+        except ValueError as error:
             return self._failed(str(error))
         self._fetched_at = self._clock.monotonic()
         self._failures = 0
         self._observer.jwks_fetched(ok=True, age=self.age)
-        return max_age(answer) * 0.8
+        return within(max_age(answer) * 0.8)
 
     async def _answer(self) -> Response:
         uri = self._given or self._discovered
@@ -142,17 +141,19 @@ class Jwks:
         answer = await ask(
             self._fetch, uri, {"Accept": "application/jwk-set+json, application/json"}
         )
-        if answer.status != SUCCESS:
-            raise FetchFailed(f"{uri}: answered {answer.status}")
+        require_success(uri, answer)
         return answer
 
-    def _failed(self, why: str) -> float:
+    def _failed(self, why: str, retry_after: float = 0.0) -> Wait:
         """Keep what is held, and look again soon; the address may have moved, too."""
         log(f"keys of {self._issuer}: {why}")
         self._discovered = None
         self._failures += 1
         self._observer.jwks_fetched(ok=False, age=self.age)
-        return min(RETRY * 2.0 ** min(self._failures - 1, 10), LONGEST_RETRY)
+        # Nor do unknown keys make us ask sooner than the issuer wants to be asked.
+        until = self._clock.monotonic() + retry_after
+        self._refetch_after = max(self._refetch_after, until)
+        return again(min(RETRY * 2.0 ** min(self._failures - 1, 10), LONGEST_RETRY), retry_after)
 
 
 def max_age(answer: Response) -> float:

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit, urlunsplit
 
-from keyturn_verifier.fetch import SUCCESS, Fetch, FetchFailed, Response, ask
+from keyturn_verifier.fetch import SUCCESS, Fetch, Response, ask, require_success
 from keyturn_verifier.strict_json import parse_object
 
 MOST_BYTES = 262_144
@@ -12,9 +12,11 @@ async def discover_jwks_uri(fetch: Fetch, issuer: str) -> str:
     """Return the issuer's `jwks_uri`. Raises `FetchFailed`, `ValueError` for a bad document."""
     for address in addresses(issuer):
         answer = await ask(fetch, address, {"Accept": "application/json"})
-        if answer.status == SUCCESS:
-            return _jwks_uri(answer, issuer)
-    raise FetchFailed(f"{issuer}: no metadata, the last answer was {answer.status}")
+        # An issuer that says when to ask is not asked in another way until then.
+        if answer.status == SUCCESS or "retry-after" in answer.headers:
+            break
+    require_success(address, answer)
+    return _jwks_uri(answer, issuer)
 
 
 def addresses(issuer: str) -> tuple[str, str]:

@@ -12,7 +12,12 @@
 No metric holds a part of a token, a subject or a client.
 """
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
+try:
+    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
+except ModuleNotFoundError as missing:
+    raise ImportError(
+        "needs prometheus-client: pip install 'keyturn-verifier[metrics]'"
+    ) from missing
 
 from keyturn_verifier.clock import Clock, SystemClock
 from keyturn_verifier.errors import Reason

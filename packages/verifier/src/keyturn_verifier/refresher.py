@@ -7,21 +7,37 @@ goes on for the others.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
-from typing import Any
+from typing import Any, NamedTuple
 
-from keyturn_verifier.clock import Clock
+from keyturn_verifier.fetch import LOG
+from keyturn_verifier.surroundings import Surroundings
 
-Load = Callable[[], Awaitable[float | None]]
-"""Fetch once, keep what came, return the seconds until the next time, None to end; raises nothing.
-"""
+
+class Wait(NamedTuple):
+    """Between how many seconds to fetch again.
+
+    Never one number: APIs that were started together, or saw the issuer come back together, would
+    ask together for ever.
+    """
+
+    least: float
+    most: float
+
+
+Load = Callable[[], Awaitable[Wait | None]]
+"""Fetch once, keep what came, return when to do so again, None to end; it should not raise."""
+
+AFTER_A_DEFECT = 5.0
+"""Seconds until the next time when it raised all the same: an observer, say, that was handed in."""
 
 
 class Refresher:
     """Calls `load` when asked, and again when it said."""
 
-    def __init__(self, load: Load, clock: Clock) -> None:
+    def __init__(self, load: Load, given: Surroundings) -> None:
         self._load = load
-        self._clock = clock
+        self._clock = given.clock
+        self._jitter = given.jitter
         self._loading: asyncio.Task[None] | None = None
         self._looping: asyncio.Task[None] | None = None
         self._next: float | None = float("-inf")
@@ -51,11 +67,17 @@ class Refresher:
     def _load_once(self) -> "asyncio.Task[None]":
         if self._loading is None or self._loading.done():
             self._loading = _detached(self._loaded())
+            self._loading.add_done_callback(_tell)
         return self._loading
 
     async def _loaded(self) -> None:
+        # Said before: a loop that did not wait would flood the issuer.
+        self._next = self._clock.monotonic() + AFTER_A_DEFECT
         wait = await self._load()
-        self._next = None if wait is None else self._clock.monotonic() + wait
+        self._next = None if wait is None else self._clock.monotonic() + self._chosen(wait)
+
+    def _chosen(self, wait: Wait) -> float:
+        return wait.most - (wait.most - wait.least) * self._jitter()
 
     async def _loop(self) -> None:
         while self._next is not None:
@@ -65,6 +87,21 @@ class Refresher:
                 await self._clock.sleep(left)
             else:
                 await asyncio.wait({self._load_once()})
+
+
+def _tell(loading: "asyncio.Task[None]") -> None:
+    if not loading.cancelled() and (defect := loading.exception()) is not None:
+        LOG.error("a fetch ended in a defect", exc_info=defect)
+
+
+def within(seconds: float) -> Wait:
+    """Wait for half of it at least: that many requests more are what the spread costs."""
+    return Wait(seconds / 2, seconds)
+
+
+def again(seconds: float, retry_after: float) -> Wait:
+    """Wait after a failure: as usual, and not before the issuer wants to be asked."""
+    return Wait(max(seconds / 2, retry_after), max(seconds, retry_after * 1.5))
 
 
 def _detached(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":

@@ -9,26 +9,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from keyturn_verifier.checks import Expected
-from keyturn_verifier.clock import Clock
 from keyturn_verifier.errors import InvalidToken, Reason, Unavailable
 from keyturn_verifier.fetch import (
     NOT_MODIFIED,
-    SUCCESS,
-    Fetch,
     FetchFailed,
     Response,
     ask,
     log,
+    require_success,
 )
 from keyturn_verifier.jwks import Jwks
-from keyturn_verifier.observer import Observer
 from keyturn_verifier.origin import origin
-from keyturn_verifier.refresher import Refresher
-from keyturn_verifier.signed import require_signed
+from keyturn_verifier.public_key import ALGORITHMS
+from keyturn_verifier.refresher import Refresher, Wait
+from keyturn_verifier.signed import SignedJwts
 from keyturn_verifier.status_list import TTL, TYPE, StatusList, read
+from keyturn_verifier.surroundings import Surroundings
 
 MOST_CHARACTERS = 2_097_152
 """Of the JWT that holds a list."""
+RETRY = 1.0
+"""Seconds until a list that was never had is asked for again, twice as long each time."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,8 @@ class _Source:
     """What every list of one issuer is fetched and checked with."""
 
     expected: Expected
-    keys: Jwks
-    fetch: Fetch
-    clock: Clock
-    observer: Observer
+    signed: SignedJwts
+    given: Surroundings
     policy: StatusPolicy
 
 
@@ -65,17 +64,12 @@ class StatusLists:
     """Every list that tokens name."""
 
     def __init__(
-        self,
-        expected: Expected,
-        keys: Jwks,
-        fetch: Fetch,
-        *,
-        clock: Clock,
-        observer: Observer,
-        policy: StatusPolicy,
+        self, expected: Expected, keys: Jwks, given: Surroundings, policy: StatusPolicy
     ) -> None:
-        ours = replace(expected, types=frozenset({TYPE}))
-        self._source = _Source(ours, keys, fetch, clock, observer, policy)
+        # Which algorithms an API wants of tokens says nothing of lists, which are one for all: what
+        # is not read lets every revoked token pass. A key is still good in its own one only.
+        lists = replace(expected, types=frozenset({TYPE}), algorithms=frozenset(ALGORITHMS))
+        self._source = _Source(expected, SignedJwts(lists, keys), given, policy)
         self._origin = origin(expected.issuer)
         self._lists: dict[str, WatchedList] = {}
 
@@ -87,10 +81,10 @@ class StatusLists:
 
     async def require_good(self, uri: str, index: int) -> None:
         """Raise `InvalidToken` when the token is revoked, `Unavailable` when nobody can say."""
-        watched = self._lists.get(uri)
-        if watched is None:
-            watched = self._watch(uri)
-        await watched.require_good(index)
+        watched = self._lists.get(uri) or self._watch(uri)
+        if watched.is_awaited:
+            await watched.first()
+        watched.require_good(index)
 
     async def aclose(self) -> None:
         """Stop fetching."""
@@ -127,23 +121,31 @@ class WatchedList:
         self._list: StatusList | None = None
         self._etag: str | None = None
         self._confirmed_at: float | None = None
-        self._used_at = source.clock.monotonic()
+        self._clock = source.given.clock
+        self._used_at = self._clock.monotonic()
         self._failures = 0
         self._waited_in_vain = False
-        self._refresher = Refresher(self._load, source.clock)
+        self._refresher = Refresher(self._load, source.given)
 
     @property
     def age(self) -> float | None:
         """Seconds since the issuer last sent or confirmed the copy; None without one."""
         confirmed = self._confirmed_at
-        return None if confirmed is None else self._source.clock.monotonic() - confirmed
+        return None if confirmed is None else self._clock.monotonic() - confirmed
 
-    async def require_good(self, index: int) -> None:
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a token should wait for the `first` copy; nobody does so in vain twice."""
+        return self._list is None and not self._failures and not self._waited_in_vain
+
+    async def first(self) -> None:
+        """Wait for the first copy, as long as the policy says."""
+        self._waited_in_vain = not await self._refresher.refresh(self._source.policy.wait)
+
+    def require_good(self, index: int) -> None:
         """Raise `InvalidToken` when the token is revoked, `Unavailable` when nobody can say."""
-        self._used_at = self._source.clock.monotonic()
+        self._used_at = self._clock.monotonic()
         self._refresher.start()
-        if self._list is None and not self._failures and not self._waited_in_vain:
-            self._waited_in_vain = not await self._refresher.refresh(self._source.policy.wait)
         if self._list is not None:
             _require_good(self._list.status(index))
         if self._is_too_old():
@@ -163,35 +165,49 @@ class WatchedList:
     def _has_expired(self) -> bool:
         expires_at = None if self._list is None else self._list.expires_at
         leeway = self._source.expected.leeway
-        return expires_at is not None and expires_at + leeway <= self._source.clock.now()
+        return expires_at is not None and expires_at + leeway <= self._clock.now()
 
-    async def _load(self) -> float | None:
-        """Ask once; return the seconds until the next time, None when nobody needs the list."""
-        if self._source.clock.monotonic() - self._used_at > self._source.policy.unused:
+    async def _load(self) -> Wait | None:
+        """Ask once; return when to do so again, None when nobody needs the list."""
+        if self._clock.monotonic() - self._used_at > self._source.policy.unused:
             self._forget()
             return None
+        retry_after = 0.0
         try:
             await self._ask()
-        except (FetchFailed, ValueError, InvalidToken, Unavailable) as error:
-            log(f"status list {self._uri}: {error}")
-            self._failures += 1
+        except FetchFailed as error:
+            self._failed(error)
+            retry_after = error.retry_after
+        except (ValueError, InvalidToken, Unavailable) as error:
+            self._failed(error)
         else:
             self._failures = 0
             self._waited_in_vain = False
-            self._confirmed_at = self._source.clock.monotonic()
-        self._source.observer.status_list_fetched(ok=not self._failures, age=self.age)
-        return (TTL if self._list is None else self._list.ttl) / 2
+            self._confirmed_at = self._clock.monotonic()
+        self._source.given.observer.status_list_fetched(ok=not self._failures, age=self.age)
+        # Not before the issuer wants to be asked, and not later than it promised to answer.
+        wait = self._wait()
+        return Wait(min(max(wait / 2, retry_after), wait), wait)
+
+    def _wait(self) -> float:
+        """Return the seconds until the next time: soon, while every revoked token passes."""
+        if self._list is None:
+            return min(RETRY * 2.0 ** min(self._failures - 1, 10), TTL / 2)
+        return self._list.ttl / 2
+
+    def _failed(self, error: Exception) -> None:
+        log(f"status list {self._uri}: {error}")
+        self._failures += 1
 
     async def _ask(self) -> None:
         headers = {"Accept": f"application/{TYPE}"}
         # An expired list cannot be confirmed, only sent anew.
         if self._etag is not None and not self._has_expired():
             headers["If-None-Match"] = self._etag
-        answer = await ask(self._source.fetch, self._uri, headers)
+        answer = await ask(self._source.given.fetch, self._uri, headers)
         if answer.status == NOT_MODIFIED and "If-None-Match" in headers:
             return
-        if answer.status != SUCCESS:
-            raise FetchFailed(f"answered {answer.status}")
+        require_success(self._uri, answer)
         self._list = await self._opened(answer)
         self._etag = answer.headers.get("etag")
 
@@ -199,11 +215,11 @@ class WatchedList:
         """Check the JWT (Token Status List, section 8.3). Raises `ValueError`, `InvalidToken`."""
         expected = self._source.expected
         text = answer.body.decode("ascii")
-        claims, _ = await require_signed(text, expected, self._source.keys, MOST_CHARACTERS)
+        claims, _ = await self._source.signed.require(text, MOST_CHARACTERS)
         if claims.get("iss", expected.issuer) != expected.issuer or claims.get("sub") != self._uri:
             raise ValueError("another list")
         fetched = read(claims)
-        now = self._source.clock.now()
+        now = self._clock.now()
         if fetched.expires_at is not None and fetched.expires_at + expected.leeway <= now:
             raise ValueError("expired")
         # An older copy, from some cache on the way, would let revoked tokens in again.

@@ -72,7 +72,9 @@ class FakeIssuer:
     def verifier(self, **options: Any) -> Verifier:
         """Return a `Verifier` of these tokens; `options` are its own."""
         return Verifier(
-            self.issuer, self.audience, **{"clock": self.clock, "fetch": self.fetch, **options}
+            self.issuer,
+            self.audience,
+            **{"clock": self.clock, "fetch": self.fetch, "jitter": lambda: 0.0, **options},
         )
 
     def token(

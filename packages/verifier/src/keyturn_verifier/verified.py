@@ -6,14 +6,13 @@ the expiry, the key and the status list of every hit.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from keyturn_verifier.access_token import AccessToken
 from keyturn_verifier.public_key import PublicKey
 
 
-@dataclass(frozen=True)
-class Verified:
+class Verified(NamedTuple):
     """A good token and what its goodness hangs on."""
 
     token: AccessToken

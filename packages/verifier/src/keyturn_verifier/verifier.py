@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from hashlib import sha256
+from random import random  # noqa: TID251 - when to ask again; no secret
 from types import TracebackType
 
 from keyturn_verifier.access_token import AccessToken
@@ -15,8 +16,9 @@ from keyturn_verifier.jwks import Jwks
 from keyturn_verifier.observer import Observer, Silent
 from keyturn_verifier.origin import require_safe
 from keyturn_verifier.public_key import ALGORITHMS
-from keyturn_verifier.signed import require_signed
+from keyturn_verifier.signed import SignedJwts
 from keyturn_verifier.status_lists import StatusLists, StatusPolicy
+from keyturn_verifier.surroundings import Jitter, Surroundings
 from keyturn_verifier.verified import Verified, VerifiedTokens
 
 USUAL_ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
@@ -27,7 +29,26 @@ LONGEST_LEEWAY = 300.0
 class Verifier:
     """Verifies the access tokens that one issuer makes for one API.
 
-    It belongs to one event loop. Nothing is fetched before the first token, or `warmup`.
+    It belongs to one event loop. Nothing is fetched before the first token, or `warmup`. Every
+    option is described in the package's README.
+
+    Args:
+        issuer: the issuer's identifier, exactly as tokens say it in `iss`.
+        audience: this API's identifier, one of a token's `aud`.
+        jwks_uri: where the keys are; by default the issuer's metadata says so.
+        algorithms: the signatures accepted; only asymmetric ones exist here.
+        leeway: seconds by which clocks may differ, 300 at most.
+        allow_legacy_typ: accept `typ: JWT`, or none: for issuers without RFC 9068.
+        status: what happens while status lists cannot be had; by default tokens pass.
+        cache_size: how many verified tokens are remembered; 0 for none.
+        fetch: how documents are fetched; by default in threads of its own.
+        clock: time; by default the machine's.
+        jitter: a number of 0 to 1 that spreads fetches; by default a random one.
+        observer: hears what happens, to count it.
+
+    Raises:
+        ValueError: an option makes no sense or is not safe.
+
     """
 
     def __init__(  # noqa: PLR0913 - options, each by name
@@ -43,27 +64,9 @@ class Verifier:
         cache_size: int = 10_000,
         fetch: Fetch | None = None,
         clock: Clock | None = None,
+        jitter: Jitter = random,
         observer: Observer | None = None,
     ) -> None:
-        """Configure; every option is described in the package's README.
-
-        Args:
-            issuer: the issuer's identifier, exactly as tokens say it in `iss`.
-            audience: this API's identifier, one of a token's `aud`.
-            jwks_uri: where the keys are; by default the issuer's metadata says so.
-            algorithms: the signatures accepted; only asymmetric ones exist here.
-            leeway: seconds by which clocks may differ, 300 at most.
-            allow_legacy_typ: accept `typ: JWT`, or none: for issuers without RFC 9068.
-            status: what happens while status lists cannot be had; by default tokens pass.
-            cache_size: how many verified tokens are remembered; 0 for none.
-            fetch: how documents are fetched; by default in threads of its own.
-            clock: time; by default the machine's.
-            observer: hears what happens, to count it.
-
-        Raises:
-            ValueError: an option makes no sense or is not safe.
-
-        """
         require_safe(issuer)
         if not audience:
             raise ValueError("audience is required: without it every token of the issuer passes")
@@ -77,17 +80,14 @@ class Verifier:
             _bounded(leeway),
         )
         self._own_fetch = UrllibFetch() if fetch is None else None
-        fetching = fetch or self._own_fetch or UrllibFetch()
         self._clock = clock or SystemClock()
         self._observer = observer or Silent()
-        self._keys = Jwks(issuer, jwks_uri, fetching, clock=self._clock, observer=self._observer)
+        fetching = fetch or self._own_fetch or UrllibFetch()
+        given = Surroundings(fetching, self._clock, jitter, self._observer)
+        self._keys = Jwks(issuer, jwks_uri, given)
+        self._signed = SignedJwts(self._expected, self._keys)
         self._status_lists = StatusLists(
-            self._expected,
-            self._keys,
-            fetching,
-            clock=self._clock,
-            observer=self._observer,
-            policy=status or StatusPolicy(),
+            self._expected, self._keys, given, status or StatusPolicy()
         )
         self._cache = VerifiedTokens(cache_size)
 
@@ -171,7 +171,7 @@ class Verifier:
         return None
 
     async def _checked(self, token: str) -> Verified:
-        claims, key = await require_signed(token, self._expected, self._keys)
+        claims, key = await self._signed.require(token)
         now = self._clock.now()
         for check in CLAIM_CHECKS:
             check(claims, self._expected, now)
