@@ -69,7 +69,9 @@ def test_the_tarball_holds_what_applications_need_and_nothing_else(tarball):
     assert {name.split("/")[0] for name in held} == {
         "dist", "src", "package.json", "README.md", "LICENSE",
     }  # fmt: skip
-    assert [name for name in held if re.search(r"\.test\.|^tests|-lock\.json|node_modules", name)] == []
+    assert [
+        name for name in held if re.search(r"\.test\.|^tests|-lock\.json|node_modules", name)
+    ] == []
     assert set(described["exports"]) >= {".", *(f"./{one}" for one in ENTRIES)}
     targets = [target for one in described["exports"].values() for target in resolved(one)]
     assert [one for one in targets if one.removeprefix("./") not in held] == []

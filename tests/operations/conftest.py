@@ -2,17 +2,16 @@
 
 import shutil
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from support import debian
+from support import debian, extras
 
 collect_ignore_glob = [
     "test_*.py"
-    for needed in ("helm_python", "kubernetes_validate", "promql_parser", "opentelemetry")
-    if find_spec(needed) is None
+    for needed in ("helm_python", "kubernetes_validate", "promql_parser", "opentelemetry.sdk")
+    if not extras.has(needed)
 ]
 """Everything, where the extras `operations` and `otel` are not installed: asked for them alone, pytest
 then finds no test, and fails."""

@@ -6,7 +6,6 @@ left behind is searched for all of them. The same search finds a planted one.
 
 import asyncio
 import base64
-import importlib.util
 import json
 import os
 import subprocess
@@ -29,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from keyturn.users.model import NewUser
-from support import replicas
+from support import extras, replicas
 from support.api import GATEWAY, MACHINE, Api, Person, api_of
 from support.assertions import Signer
 from support.browserless import SPA, Browserless
@@ -119,7 +118,7 @@ def with_password(url: str, user: str, password: str) -> str:
 @contextmanager
 def tracing(settings: dict[str, str]) -> Iterator[list[bytes]]:
     """Have everything traced, where the extra `otel` is installed; yield what is exported."""
-    if importlib.util.find_spec("opentelemetry") is None:
+    if not extras.OTEL:
         yield []
         return
     from support.collector import collecting
@@ -378,7 +377,7 @@ async def test_OP_1_no_secret_stands_anywhere(day):
     assert places["log"].count(b'"event":"request"') > 40
     assert b"keyturn_refresh_rotations" in places["metrics"]
     assert len(places["Redis"]) > 100
-    if importlib.util.find_spec("opentelemetry"):
+    if extras.OTEL:
         assert b"sessions.rotate" in places["traces"]
         assert b"POST /auth/login" in places["traces"]
     assert any(place.startswith("environment of") for place in places)

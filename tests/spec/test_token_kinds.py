@@ -369,7 +369,7 @@ GOOD = {
 }
 TAKES_NOTHING = {
     paths.JWKS, paths.OPENID_CONFIGURATION, paths.OAUTH_METADATA, paths.SESSION_OPENAPI,
-    paths.STATIC, paths.LOGIN, paths.SIGNED_OUT, paths.DEVICE_AUTHORIZATION,
+    paths.STATIC, paths.LOGIN, paths.SIGNED_OUT, paths.DEVICE_AUTHORIZATION, paths.STATUS_LIST,
 }  # fmt: skip
 """Doors to which nothing that we handed out is brought, but the login cookie to say goodbye with."""
 

@@ -71,7 +71,9 @@ async def test_a_list_is_asked_for_between_a_quarter_and_half_of_its_ttl(jitter,
     ],
 )
 @pytest.mark.parametrize("jitter", [0.0, 0.9999])
-async def test_a_list_is_asked_for_when_the_issuer_wants_and_within_half_its_ttl(said, least, most, jitter):
+async def test_a_list_is_asked_for_when_the_issuer_wants_and_within_half_its_ttl(
+    said, least, most, jitter
+):
     documents = Moments()
     async with documents.verifier(jitter=lambda: jitter) as verifier:
         assert await verifier.verify(SESSION)
