@@ -1,13 +1,17 @@
 """A browser; and a real server behind TLS, where its issuer says, for programs that insist on it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
-from support import chromium, debian, replicas
+from support import chromium, debian, demo_cases, replicas
 from support.api import Api, api_of
+from support.demo_stage import Stage, staged
+from support.dev_server import dev_server
 from support.patience import SERVERS
 from support.servers import Databases
 from support.tls_front import TlsFront, tls_front
@@ -59,3 +63,36 @@ async def browser(chromium_program: chromium.Program) -> AsyncIterator[chromium.
     """One browser for all; each test has a tab of its own."""
     async with chromium.running(chromium_program) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def demo_dev() -> Iterator[dict[str, Any]]:
+    """`keyturn dev`, for the cases in which something breaks."""
+    with dev_server("--ephemeral") as facts:
+        yield facts
+
+
+@pytest.fixture
+def row(request: pytest.FixtureRequest) -> Iterator[demo_cases.Row]:
+    """The row that a case fills; what is in it at the end is handed in, whatever came of the test."""
+    one = demo_cases.Row(*request.param)
+    yield one
+    request.node.user_properties.append(demo_cases.handed_in(one))
+
+
+@pytest.fixture
+async def stage(
+    browser: chromium.Chromium,
+    demo_dev: dict[str, Any],
+    row: demo_cases.Row,
+    tmp_path: Path,
+) -> AsyncIterator[Stage]:
+    """The demo in a browser whose network can be broken."""
+    async with staged(browser, demo_dev, row, demo_cases.pictures(tmp_path)) as one:
+        yield one
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the table of what broke, and keep it beside the pictures."""
+    reports = [one for found in terminalreporter.stats.values() for one in found]
+    demo_cases.publish(demo_cases.told(reports), terminalreporter.write)

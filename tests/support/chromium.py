@@ -47,6 +47,11 @@ OPTIONS = (
 )
 PATIENCE = 30.0
 LARGEST = 64 * 1024 * 1024
+BETWEEN_PAGES = ("target navigated or closed", "Cannot find default execution context")
+
+
+class Between(RuntimeError):
+    """One page is going, and the next is not there yet: nothing can be asked of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,9 @@ class Connection:
         if future.done():
             return
         if "error" in message:
-            future.set_exception(RuntimeError(str(message["error"])))
+            said = str(message["error"])
+            gone = any(one in said for one in BETWEEN_PAGES)
+            future.set_exception(Between(said) if gone else RuntimeError(said))
         else:
             future.set_result(message["result"])
 
@@ -216,14 +223,16 @@ class Chromium:
     connection: Connection
 
     @asynccontextmanager
-    async def tab(self, beside: Tab | None = None) -> AsyncIterator[Tab]:
+    async def tab(self, beside: Tab | None = None, *, proxy: str = "") -> AsyncIterator[Tab]:
         """Open a tab with a jar and stores of its own, or with those of the tab `beside` it.
 
-        It is gone at the end of the block; so are those beside it when it was the first.
+        It is gone at the end of the block; so are those beside it when it was the first. Those of
+        its own go through a `proxy`, if one is named (`http://127.0.0.1:3128`), to loopback, too.
         """
         call = self.connection.call
+        through = {"proxyServer": proxy, "proxyBypassList": "<-loopback>"} if proxy else {}
         context = (
-            await call("Target.createBrowserContext", {"disposeOnDetach": True})
+            await call("Target.createBrowserContext", {"disposeOnDetach": True, **through})
             if beside is None
             else beside._context
         )

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from support.chromium import Chromium, Tab
+from support.chromium import Between, Chromium, Tab
 
 PATIENCE = 30.0
 """Seconds for anything that has to happen; the machine may be busy."""
@@ -39,17 +39,21 @@ class DemoPage:
         """Wait until an expression is true on the page, over loads of others, and return it."""
         try:
             async with asyncio.timeout(PATIENCE):
-                while not (found := await self._now(expression)):
+                while not (found := await self.now(expression)):
                     await asyncio.sleep(0.05)
         except TimeoutError:
             seen = await self.tab.evaluate("location.href + '\\n' + document.body.innerText")
             raise AssertionError(f"never: {expression}\n{seen}") from None
         return found
 
-    async def _now(self, expression: str) -> Any:
+    async def now(self, expression: str) -> Any:
+        """Return what an expression is on the page, or None while there is no page."""
         # A page that is going away has no elements, or no world to evaluate anything in.
         plain = f"(found => found instanceof Element || found)({expression})"
-        answer = await self.tab.call("Runtime.evaluate", expression=plain, returnByValue=True)
+        try:
+            answer = await self.tab.call("Runtime.evaluate", expression=plain, returnByValue=True)
+        except Between:
+            return None
         return None if "exceptionDetails" in answer else answer["result"].get("value")
 
     async def press(self, testid: str) -> None:
@@ -103,7 +107,9 @@ class DemoPage:
         who = self.dev["users"][person]
         if mode == "code":
             await self.press("sign-in")
-            await self.until("document.getElementById('sign-in')")
+            await self.until(
+                "document.readyState === 'complete' && document.getElementById('sign-in')"
+            )
             await self.tab.type("email", who["email"])
             await self.tab.type("password", who["password"])
             await self.tab.press("sign-in")
@@ -123,8 +129,8 @@ class DemoPage:
 
 @asynccontextmanager
 async def demo_page(
-    browser: Chromium, dev: dict[str, Any], beside: DemoPage | None = None
+    browser: Chromium, dev: dict[str, Any], beside: DemoPage | None = None, *, proxy: str = ""
 ) -> AsyncIterator[DemoPage]:
     """Open a tab for the demo: with a jar of its own, or with the one of the page `beside` it."""
-    async with browser.tab(None if beside is None else beside.tab) as tab:
+    async with browser.tab(None if beside is None else beside.tab, proxy=proxy) as tab:
         yield DemoPage(tab, dev)

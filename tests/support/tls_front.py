@@ -109,7 +109,7 @@ class TlsFront:
         assert task is not None
         self._open.add(task)
         try:
-            while (question := await _message(reader)) is not None:
+            while (question := await read_message(reader)) is not None:
                 if not await self._pass_on(question, reader, writer):
                     break
         except (OSError, asyncio.CancelledError):
@@ -163,7 +163,7 @@ class TlsFront:
         try:
             writer.write(question.raw)
             bodiless = question.first[0] == b"HEAD"
-            answer = await _message(reader, bodiless=bodiless)
+            answer = await read_message(reader, bodiless=bodiless)
         finally:
             writer.transport.abort()
         assert answer is not None, "the server hung up"
@@ -239,7 +239,7 @@ def _certificate(subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.Cer
     )
 
 
-async def _message(reader: asyncio.StreamReader, *, bodiless: bool = False) -> Message | None:
+async def read_message(reader: asyncio.StreamReader, *, bodiless: bool = False) -> Message | None:
     """Read one request or answer; None when nothing more comes."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")

@@ -30,6 +30,14 @@ function routed(auth: MockAuth, options: RequireAuthOptions = {}): Router {
   return router;
 }
 
+/** Tell this tab what another one tells when a person signs out there. */
+function signOutInAnotherTab(auth: MockAuth): void {
+  const { issuer, clientId } = auth.options;
+  const other = new BroadcastChannel(`keyturn:${issuer}:${clientId}`);
+  other.postMessage({ over: auth.state.sessionId, byUser: true });
+  other.close();
+}
+
 const trouble = (error: unknown, to: { fullPath: string }) => ({
   path: "/trouble",
   query: { code: (error as { code: string }).code, at: to.fullPath },
@@ -133,6 +141,28 @@ describe("requireAuth", () => {
     await router.push("/orders/7");
     await auth.endSession();
     await vi.waitFor(() => expect(router.currentRoute.value.fullPath).toBe("/login?returnTo=/orders/7"));
+  });
+
+  it("does not ask again who is signed in while a logout may be under way (cookie)", async () => {
+    const auth = mockAuth({ user: ADA, options: { mode: "cookie" } });
+    const router = routed(auth);
+    await router.push("/orders/7");
+    const restore = vi.spyOn(auth, "restore");
+    signOutInAnotherTab(auth);
+    await vi.waitFor(() => expect(router.currentRoute.value.path).toBe("/login"));
+    await router.push("/orders/8");
+    expect(router.currentRoute.value.path).toBe("/login");
+    expect(restore).not.toHaveBeenCalled();
+  });
+
+  it("does not leave for the issuer because of a logout in another tab (code)", async () => {
+    const auth = mockAuth({ user: ADA, options: CODE });
+    const leave = vi.spyOn(auth, "signIn");
+    const router = routed(auth);
+    await router.push("/orders/7");
+    signOutInAnotherTab(auth);
+    await vi.waitFor(() => expect(router.currentRoute.value.fullPath).toBe("/login?returnTo=/orders/7"));
+    expect(leave).not.toHaveBeenCalled();
   });
 
   it("leaves who asked to sign out to the application", async () => {

@@ -1,12 +1,15 @@
 import type { RouteLocationNormalized, RouteLocationRaw, Router } from "vue-router";
 
-import type { Auth } from "../types.js";
+import type { Auth, SignedOutReason } from "../types.js";
 import { restoringOf } from "./restoring.js";
 
 export interface RequireAuthOptions {
   /** Which routes need somebody signed in; default: those with `meta: { requiresAuth: true }`. */
   requires?: (to: RouteLocationNormalized) => boolean;
-  /** Session API: the page with the sign-in form. It gets `?returnTo=` the page that was wanted. */
+  /**
+   * The page with the sign-in form; it gets `?returnTo=` the page that was wanted. Mode `code` may
+   * leave it out: there it is shown only to whoever signed out in another tab.
+   */
   signIn?: RouteLocationRaw;
   /**
    * Where to go when nobody can say who is signed in, or a callback fails; without it the
@@ -23,6 +26,7 @@ type Decision = RouteLocationRaw | boolean;
  * to where they were going. Session API: others go to `signIn`.
  *
  * Whoever is signed out elsewhere while on such a route is asked to sign in, and comes back to it.
+ * After a logout in another tab nobody is sent to the issuer, which might sign them in again.
  * Returns what takes the guard away again.
  */
 export function requireAuth(
@@ -35,7 +39,7 @@ export function requireAuth(
     router.beforeEach((to) => guard.decide(to)),
     auth.on("signedOut", ({ reason }) => {
       // Who asked to leave is shown where to by the application.
-      if (reason !== "user") guard.decideAgain();
+      if (reason !== "user") guard.decideAgain(reason);
     }),
   ];
   return () => {
@@ -65,9 +69,14 @@ class Guard {
     }
   }
 
-  decideAgain(): void {
+  decideAgain(reason: SignedOutReason): void {
     const here = this.router.currentRoute.value;
     if (!this.#requires(here)) return;
+    // The issuer may not have heard of that logout yet: to ask it now would undo the logout.
+    if (reason === "other_tab" && this.auth.options.mode === "code") {
+      if (this.options.signIn) void this.router.replace(this.#signInPage(here));
+      return;
+    }
     const { path, query, hash } = here;
     void this.router.replace({ path, query, hash, force: true });
   }
@@ -77,7 +86,11 @@ class Guard {
   }
 
   async #isSignedIn(): Promise<boolean> {
-    return this.auth.state.status === "signedIn" || (await restoringOf(this.auth).run());
+    if (this.auth.state.status === "signedIn") return true;
+    const { phase, run } = restoringOf(this.auth);
+    // Once it is known, only a sign-in changes it. While a logout is on its way to the issuer, the
+    // cookie would still be answered, and everybody signed in again.
+    return phase.value !== "known" && (await run());
   }
 
   #isCallback(to: RouteLocationNormalized): boolean {
@@ -93,6 +106,10 @@ class Guard {
 
   async #signIn(to: RouteLocationNormalized): Promise<Decision> {
     if (this.auth.options.mode === "code") return (await this.#leave(to)) && instead(to);
+    return this.#signInPage(to);
+  }
+
+  #signInPage(to: RouteLocationNormalized): RouteLocationRaw {
     const { path, query, hash } = this.router.resolve(this.options.signIn as RouteLocationRaw);
     return { path, query: { ...query, returnTo: to.fullPath }, hash };
   }
