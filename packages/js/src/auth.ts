@@ -106,10 +106,13 @@ export function createAuth(given: AuthOptions): Auth {
       return api.get(path, ask);
     }
     await signedIn();
-    const sent = session.sent();
-    const answer = await api.post<T & Answer>(path, body, sent.tokens, { method });
-    if (answer?.accessToken) session.renew(sent, tokensFrom(answer, sent.tokens));
-    return answer;
+    // In turn, too: else a refresh under way would make this answer a late one, and a proof worthless.
+    return locked(key, async () => {
+      const sent = session.sent();
+      const answer = await api.post<T & Answer>(path, body, sent.tokens, { method });
+      if (answer?.accessToken) session.renew(sent, tokensFrom(answer, sent.tokens));
+      return answer;
+    });
   }
 
   async function apiFetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {

@@ -1,7 +1,7 @@
 import { type Door, tokensFrom } from "./door.js";
 import { AuthError, refusal } from "./errors.js";
 import { challengeOf, claimsOf, secret } from "./pkce.js";
-import { type Call, type Send, call } from "./request.js";
+import { type Send, call } from "./request.js";
 import type { Tokens } from "./session.js";
 import { forgetTransaction, keepTransaction, sameOrigin } from "./transaction.js";
 import type { AuthOptions, SignInOptions } from "./types.js";
@@ -27,7 +27,7 @@ export interface CodeDoor extends Door {
 export function codeDoor(options: AuthOptions, send: Send): CodeDoor {
   const { issuer, clientId: client_id, redirectUri: redirect_uri, scope, resource } = options;
 
-  function post<T>(path: string, form: Record<string, string>, init?: Call): Promise<T> {
+  function post<T>(path: string, form: Record<string, string>, init?: RequestInit): Promise<T> {
     return call(send, issuer + path, { body: new URLSearchParams({ client_id, ...form }), ...init });
   }
 
@@ -37,8 +37,8 @@ export function codeDoor(options: AuthOptions, send: Send): CodeDoor {
     location.assign(`${issuer}/oauth2/${path}?${given}`);
   }
 
-  async function ask(form: Record<string, string>, init?: Call, before?: Tokens, nonce?: string): Promise<Tokens> {
-    const answer = await post<TokenAnswer | undefined>("/oauth2/token", form, init);
+  async function ask(form: Record<string, string>, before?: Tokens, nonce?: string): Promise<Tokens> {
+    const answer = await post<TokenAnswer | undefined>("/oauth2/token", form);
     if (!answer) throw new AuthError("server");
     const idToken = answer.id_token ?? before?.idToken;
     const named = {
@@ -80,12 +80,12 @@ export function codeDoor(options: AuthOptions, send: Send): CodeDoor {
       const code = sent.get("code");
       if (!code) throw refusal(sent.get("error"));
       const form = { grant_type: "authorization_code", code, redirect_uri: redirect_uri!, code_verifier: verifier };
-      return { tokens: await ask(form, {}, undefined, nonce), returnTo };
+      return { tokens: await ask(form, undefined, nonce), returnTo };
     },
-    async refresh(tokens, patience) {
+    async refresh(tokens) {
       const refresh_token = tokens?.refreshToken;
       if (!refresh_token) throw new AuthError("session_expired");
-      return ask({ grant_type: "refresh_token", refresh_token }, { patience }, tokens);
+      return ask({ grant_type: "refresh_token", refresh_token }, tokens);
     },
     async revoke(tokens) {
       if (!tokens) return;

@@ -3,8 +3,8 @@ import type { Tokens } from "./session.js";
 
 /** How a mode talks to the issuer about a sign-in. */
 export interface Door {
-  /** Ask for new tokens once; `patience` in milliseconds. */
-  refresh(tokens: Tokens | undefined, patience: number): Promise<Tokens>;
+  /** Ask for new tokens once. */
+  refresh(tokens: Tokens | undefined): Promise<Tokens>;
   /** Give a sign-in up; `everywhere` (session API only): all of the person. */
   revoke(tokens: Tokens | undefined, everywhere?: boolean): Promise<void>;
 }

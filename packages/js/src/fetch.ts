@@ -30,11 +30,14 @@ export function protectedFetch(
     if (response.status !== 401) return response;
     const challenge = response.headers.get("WWW-Authenticate") ?? "";
     const error = parameter(challenge, "error");
-    if (error === "insufficient_user_authentication") {
+    const stepUp = error === "insufficient_user_authentication";
+    if (stepUp) {
       if (!onStepUp) return response;
       await onStepUp(wanted(challenge));
     } else if ((error && error !== "invalid_token") || hopeless === origin + sent.accessToken) return response;
     const next = await renewed(sent);
+    // What one person asked for is not asked again as another, who signed in meanwhile.
+    if (!stepUp && next.sessionId !== sent.sessionId) return response;
     if (!copy) throw new AuthError("unrepeatable_body", { status: 401 });
     const second = await send(copy, next);
     if (second.status === 401) hopeless = origin + next.accessToken;

@@ -4,8 +4,11 @@ import type { Events } from "./events.js";
 const LONGEST = 2 ** 31 - 1;
 /** Milliseconds in which only the first of several reasons to wake counts. */
 const QUIET = 5000;
-/** Milliseconds before the next look after a refresh that failed. */
-const LATER = 30_000;
+/**
+ * Milliseconds before the next look after a refresh that failed: inside the grace, while a lost answer
+ * can still be had. How often the issuer is really asked is the refresh's own care.
+ */
+const LATER = 2000;
 
 /**
  * Renew before expiry, without being asked. `due`: milliseconds until then, at least 0; undefined

@@ -7,18 +7,10 @@ const PATIENCE = 3000;
  * never stolen, because whoever lost it could not know.
  */
 export async function locked<T>(name: string, work: () => Promise<T>): Promise<T> {
-  const locks = globalThis.navigator?.locks;
-  if (!locks) return work();
-  const patience = new AbortController();
-  const timer = setTimeout(() => patience.abort(), PATIENCE);
   let begun: Promise<T> | undefined;
-  try {
-    await locks.request(name, { signal: patience.signal }, () => {
-      clearTimeout(timer);
-      return (begun = work());
-    });
-  } catch {
-    // Not granted in time, or what the work itself threw: the next line tells which.
-  }
+  // Not granted in time, or what the work itself threw: the last line tells which.
+  await globalThis.navigator?.locks
+    ?.request(name, { signal: AbortSignal.timeout(PATIENCE) }, () => (begun = work()))
+    .catch(() => {});
   return begun ?? work();
 }

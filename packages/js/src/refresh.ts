@@ -3,10 +3,6 @@ import { AuthError } from "./errors.js";
 import { locked } from "./lock.js";
 import type { Sent, Session, Tokens } from "./session.js";
 
-/** Parts of the grace (of 10 s at most) in which the second and the third try begin. */
-const WAITS = [0.1, 0.6];
-/** Milliseconds for one try. */
-const PATIENCE = 8000;
 /** Seconds in which a token that failed is not tried again unasked. */
 const MEMORY = 30;
 
@@ -19,6 +15,8 @@ export type Refresh = (asked?: boolean) => Promise<void>;
 /** `lock`: its name; `grace`: seconds in which the server answers the same refresh token again. */
 export function refresher(session: Session, door: Door, lock: string, grace = 10): Refresh {
   let flight: Promise<void> | undefined;
+  /** When the grace is over of the first of the latest calls. */
+  let end = 0;
   let failed: { tokens: Tokens | undefined; until: number; error: unknown } | undefined;
 
   async function inTurn(): Promise<void> {
@@ -31,17 +29,25 @@ export function refresher(session: Session, door: Door, lock: string, grace = 10
   }
 
   async function exchange(sent: Sent): Promise<void> {
-    const { tokens } = sent;
+    const now = performance.now();
+    // Further calls inside one grace do not lengthen it, so that no storm follows.
+    const until = now + grace * 1000;
+    if (now > end) end = until;
     try {
-      session.renew(sent, await insist((patience) => door.refresh(tokens, patience), grace));
+      await insist(async () => {
+        // A tab that was frozen between two tries may have been left behind by the others.
+        if (session.unchanged(sent)) session.renew(sent, await door.refresh(sent.tokens));
+      }, grace, until);
     } catch (error) {
-      const { code, retryAfter = 0 } = error as AuthError;
+      const { code, retryable, retryAfter = 0 } = error as AuthError;
       if (code === "session_expired") {
         // The verdict is about what was sent: who has something newer by now keeps it.
         if (!session.unchanged(sent)) return;
         session.end("ended");
       } else if (globalThis.navigator?.onLine !== false) {
-        failed = { tokens, until: performance.now() + Math.max(MEMORY, retryAfter) * 1000, error };
+        // An answer that may be lost is asked for again by the next call, while that is possible.
+        if (!retryable || retryAfter) end = 0;
+        failed = { tokens: sent.tokens, until: performance.now() + Math.max(MEMORY, retryAfter) * 1000, error };
       }
       throw error;
     }
@@ -49,8 +55,8 @@ export function refresher(session: Session, door: Door, lock: string, grace = 10
 
   return async (asked) => {
     if (!flight) {
-      const tokens = session.read();
-      if (!asked && failed && failed.tokens === tokens && failed.until > performance.now()) throw failed.error;
+      const now = performance.now();
+      if (!asked && failed && failed.tokens === session.read() && now > end && now < failed.until) throw failed.error;
       flight = inTurn().finally(() => (flight = undefined));
     }
     return flight;
@@ -60,19 +66,17 @@ export function refresher(session: Session, door: Door, lock: string, grace = 10
 /**
  * Ask again, with the same token, what got no answer or a passing refusal: the answer may have
  * been lost after the server rotated. Inside the grace it is given once more; later it would look
- * like theft, so all tries together stay below it.
+ * like theft, so every try begins inside it; the third
+ * in its second half, so that a network which is gone for the first half costs nothing.
  */
-async function insist<T>(ask: (patience: number) => Promise<T>, grace: number): Promise<T> {
-  const end = performance.now() + grace * 1000;
+async function insist(ask: () => Promise<void>, grace: number, until: number): Promise<void> {
   for (let tried = 0; ; tried++) {
-    const left = end - performance.now();
     try {
-      return await ask(Math.min(PATIENCE, tried || left > 0 ? left : PATIENCE));
+      return await ask();
     } catch (error) {
       const { retryable, retryAfter = 0 } = error as AuthError;
-      const wait = Math.max(Math.random() * Math.min(grace, 10) * WAITS[tried]!, retryAfter) * 1000;
-      // After the last try `wait` is no number, and smaller than nothing.
-      if (!retryable || !(performance.now() + wait < end)) throw error;
+      const wait = Math.max(Math.min(grace, 10) * (tried / 2 + Math.random() / 10), retryAfter) * 1000;
+      if (!retryable || tried > 1 || performance.now() + wait >= until) throw error;
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }

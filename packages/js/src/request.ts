@@ -30,22 +30,17 @@ export function sender(fetch: Fetch, proof?: Proof): Send {
   return leave;
 }
 
-/** A call of the issuer; `patience` in milliseconds for the whole answer, 8,000 if it is left out. */
-export interface Call extends RequestInit {
-  patience?: number;
-}
+/** Milliseconds for the whole answer of the issuer. */
+const PATIENCE = 8000;
 
-/** Call the issuer by POST, without cookies. Resolves to the answer's JSON, rejects with `AuthError`. */
-export async function call<T>(
-  send: Fetch,
-  url: string,
-  { patience = 8000, ...init }: Call,
-): Promise<T> {
-  const abort = new AbortController();
-  const { signal } = abort;
-  const timer = setTimeout(() => abort.abort(), patience);
+/**
+ * Call the issuer by POST, without cookies. Resolves to the answer's JSON, rejects with `AuthError`.
+ * No redirect is followed: a 307 would carry the token in the body to whoever it names.
+ */
+export async function call<T>(send: Fetch, url: string, init: RequestInit = {}): Promise<T> {
+  const signal = AbortSignal.timeout(PATIENCE);
   try {
-    const response = await send(new Request(url, { method: "POST", credentials: "omit", ...init, signal }));
+    const response = await send(new Request(url, { method: "POST", credentials: "omit", redirect: "error", ...init, signal }));
     // No content, or a page of something in between: its status says the rest.
     const answer = parse<{ error?: string }>(await response.text());
     if (response.ok) return answer as T;
@@ -53,7 +48,5 @@ export async function call<T>(
   } catch (cause) {
     if (cause instanceof AuthError) throw cause;
     throw new AuthError(signal.aborted ? "timeout" : "network", { cause });
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -50,12 +50,12 @@ export interface Session {
  * sign-in of this tab alone that another tab's logout took along.
  */
 export function openSession(
-  { mode, storage, ...options }: AuthOptions,
+  { mode, storage }: AuthOptions,
   key: string,
   events: Events,
   abandon: (tokens: Tokens) => void,
 ): Session {
-  const store = openStore({ storage, ...options }, key);
+  const store = openStore(key, storage);
   /** Whether tabs have one store: then who commits writes, and who hears of it does not. */
   const oneStore = storage === "local";
   /** Whether they have one sign-in rather than one each. */
@@ -64,14 +64,9 @@ export function openSession(
   let came = 0;
   let seen: string | null = null;
   let epoch = 0;
+  /** The session that ended last. What is still on its way about it comes too late. */
+  let over: string | undefined;
   let state = SIGNED_OUT;
-
-  function set(next: Tokens): void {
-    tokens = next;
-    came = pageTime(next);
-    const { sessionId, at, expiresIn } = next;
-    state = Object.freeze({ status: "signedIn", sessionId, expiresAt: at + expiresIn * 1000 });
-  }
 
   function write(): void {
     seen = tokens ? JSON.stringify(tokens) : null;
@@ -80,10 +75,14 @@ export function openSession(
 
   /** Take tokens, our own or another tab's; older ones of the same sign-in never. */
   function take(next: Tokens): void {
-    const before = tokens?.sessionId === next.sessionId ? tokens : undefined;
+    const { sessionId, at, expiresIn } = next;
+    if (sessionId === over) return;
+    const before = tokens?.sessionId === sessionId ? tokens : undefined;
     if (before && (before.turn > next.turn || before.accessToken === next.accessToken)) return;
     if (!before) epoch++;
-    set(next);
+    tokens = next;
+    came = pageTime(next);
+    state = Object.freeze({ status: "signedIn", sessionId, expiresAt: at + expiresIn * 1000 });
     events.emit(before ? "refreshed" : "signedIn", { state });
   }
 
@@ -100,8 +99,8 @@ export function openSession(
     const text = store.read();
     if (text !== seen) {
       seen = text;
-      // What is not ours is the same as nothing.
-      const stored = parse<Tokens>(text ?? "");
+      // What is not ours is the same as nothing (and `null` is JSON).
+      const stored = parse<Tokens>(text!);
       if (stored) take(stored);
       else drop("other_tab");
     }
@@ -112,10 +111,12 @@ export function openSession(
     const mine = read()?.sessionId;
     if ("tokens" in message) {
       if (shared || message.tokens.sessionId === mine) take(message.tokens);
-    } else if (message.over === mine) {
-      drop("other_tab");
-    } else if (tokens && message.byUser && !shared) {
-      abandon(tokens);
+    } else {
+      over = message.over;
+      if (mine && over !== mine) {
+        if (shared || !message.byUser) return;
+        abandon(tokens!);
+      }
       drop("other_tab");
     }
     if (!oneStore) write();
@@ -145,7 +146,7 @@ export function openSession(
       if (unchanged(sent)) keep(answer);
     },
     end(reason) {
-      const over = read()?.sessionId;
+      over = read()?.sessionId;
       drop(reason);
       write();
       if (over) tabs.tell({ over, byUser: reason === "user" });

@@ -1,6 +1,6 @@
 import { type Answer, type Door, tokensFrom } from "./door.js";
 import { AuthError } from "./errors.js";
-import { type Call, type Fetch, type Send, call } from "./request.js";
+import { type Fetch, type Send, call } from "./request.js";
 import type { Tokens } from "./session.js";
 import type { AuthOptions, Credentials, User } from "./types.js";
 
@@ -8,7 +8,7 @@ import type { AuthOptions, Credentials, User } from "./types.js";
 export interface SessionApi extends Door {
   login(credentials: Credentials): Promise<{ tokens: Tokens; user: User }>;
   /** Send JSON, with the session credential of `tokens`. */
-  post<T>(path: string, json: object, tokens?: Tokens, init?: Call): Promise<T>;
+  post<T>(path: string, json: object, tokens?: Tokens, init?: RequestInit): Promise<T>;
   /** Read, by a fetch that shows an access token. */
   get<T>(path: string, by: Fetch): Promise<T>;
 }
@@ -18,7 +18,7 @@ export function sessionApi(options: AuthOptions, send: Send): SessionApi {
   const byCookie = mode === "cookie";
   const named = { "X-Keyturn-Client": clientId };
 
-  function post<T>(path: string, json: object, tokens?: Tokens, init?: Call): Promise<T> {
+  function post<T>(path: string, json: object, tokens?: Tokens, init?: RequestInit): Promise<T> {
     return call(send, base + path, {
       body: JSON.stringify({ refreshToken: tokens?.refreshToken, ...json }),
       credentials: byCookie ? "include" : "omit",
@@ -35,9 +35,9 @@ export function sessionApi(options: AuthOptions, send: Send): SessionApi {
       const { user, ...answer } = await post<Answer & { user: User }>("/auth/login", { ...credentials, scope, transport });
       return { tokens: tokensFrom(answer), user };
     },
-    async refresh(tokens, patience) {
+    async refresh(tokens) {
       if (!byCookie && !tokens?.refreshToken) throw new AuthError("session_expired");
-      return tokensFrom(await post<Answer>("/auth/refresh", {}, tokens, { patience }), tokens);
+      return tokensFrom(await post<Answer>("/auth/refresh", {}, tokens), tokens);
     },
     revoke: (tokens, everywhere) =>
       post(everywhere ? "/auth/logout-all" : "/auth/logout", {}, tokens, { keepalive: true }),

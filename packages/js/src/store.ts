@@ -11,7 +11,7 @@ export interface Store {
  * Open the storage that was asked for. One that throws (quota, private mode, blocked cookies) is
  * replaced by memory, once and for good, with what was last seen in it.
  */
-export function openStore({ storage = "memory" }: AuthOptions, key: string): Store {
+export function openStore(key: string, storage: AuthOptions["storage"] = "memory"): Store {
   let last: string | null = null;
   const memory: StorageAdapter = {
     getItem: () => last,

@@ -10,8 +10,11 @@ export interface Transaction {
 /** What the issuer adds to the redirect URI (RFC 6749 section 4.1.2, RFC 9207). */
 const ADDED = ["code", "state", "iss", "error", "error_description"];
 
-/** Under its `state`, so that two sign-ins can be under way. */
-const named = (state: string) => `keyturn:${state}`;
+/**
+ * Under its `state`, so that two sign-ins can be under way. An answer's `state` is anybody's choice: no
+ * name made of it may be that of the tokens, which `storage: "session"` keeps beside it.
+ */
+const named = (state: string) => `keyturn-state:${state}`;
 
 export function keepTransaction(state: string, transaction: Transaction): void {
   try {

@@ -192,3 +192,16 @@ test("without a redirect URI nobody is sent away", async () => {
   expect((await failure(bare.signIn())).code).toBe("misconfigured");
   bare.dispose();
 });
+
+test("a state that names what else is kept in the tab is nobody's, and takes nothing away", async () => {
+  const signedIn = tab(issuer, { mode: "code", redirectUri: CALLBACK, storage: "session" });
+  const asked = await leave();
+  back(asked);
+  await signedIn.handleCallback();
+  // A stranger's link, with a code of the stranger's whose verifier is the word "undefined".
+  back(asked, { state: `${ISSUER}:app` });
+  expect((await failure(signedIn.handleCallback())).code).toBe("state_mismatch");
+  expect(issuer.count("/oauth2/token")).toBe(1);
+  expect(await signedIn.restore()).toBe(true);
+  signedIn.dispose();
+});

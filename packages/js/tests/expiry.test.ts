@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Auth } from "../src/index.js";
 import { ADA, type Browser, closeBrowser, openBrowser, tab } from "./support/browser.js";
-import { Issuer, busy } from "./support/issuer.js";
+import { Issuer, busy, lost, refused } from "./support/issuer.js";
 
 let browser: Browser;
 let issuer: Issuer;
@@ -73,17 +73,19 @@ test("what the token says of itself is never read", async () => {
 
 test("without keepAlive there is no timer", async () => {
   await signedIn();
+  await pass(10); // A request's time-out is over by then.
   expect(vi.getTimerCount()).toBe(0);
 });
 
 test("keepAlive: one timer renews before expiry, again and again", async () => {
   const auth = await signedIn({ keepAlive: true });
-  await pass(1);
+  await pass(10);
   expect(vi.getTimerCount()).toBe(1);
   await pass(6000);
   expect(refreshes()).toBeGreaterThanOrEqual(10);
   expect(refreshes()).toBeLessThanOrEqual(12);
   auth.dispose();
+  await pass(10);
   expect(vi.getTimerCount()).toBe(0);
 });
 
@@ -91,7 +93,17 @@ test("keepAlive: a failure is not repeated at once", async () => {
   await signedIn({ keepAlive: true });
   issuer.next("/auth/refresh", busy(500), 100);
   await pass(600);
-  expect(refreshes()).toBeLessThanOrEqual(9);
+  expect(refreshes()).toBeLessThanOrEqual(12);
+});
+
+test("keepAlive: an answer that may be lost is asked for again inside the grace, with nobody calling", async () => {
+  await signedIn({ keepAlive: true });
+  vi.spyOn(Math, "random").mockReturnValue(0);
+  await pass(530);
+  issuer.next("/auth/refresh", lost);
+  issuer.next("/auth/refresh", refused, 2);
+  await pass(120);
+  expect(issuer.sessions.get("s1")).toMatchObject({ over: false, generation: 1 });
 });
 
 test("keepAlive: signing out ends it", async () => {

@@ -161,3 +161,21 @@ test("a proof comes with every request, and again when its maker asks for that",
   ]);
   expect(issuer.requests.at(-1)!.headers.get("DPoP")).toBe("proof 3");
 });
+
+test("a request that was refused is not repeated as somebody else who signed in meanwhile", async () => {
+  const other = tab(issuer);
+  auth.dispose();
+  auth = tab(issuer);
+  await auth.login(ADA);
+  issuer.refuseTokens();
+  issuer.next("/orders", async (_, ask) => {
+    const made = await ask();
+    await other.login(ADA);
+    await vi.advanceTimersByTimeAsync(0);
+    return made;
+  });
+  const response = await auth.fetch(ORDERS, { method: "POST", body: "mine" });
+  other.dispose();
+  expect(response.status).toBe(401);
+  expect(issuer.count("/orders")).toBe(1);
+});

@@ -105,6 +105,7 @@ test("a token that failed is not tried again for 30 seconds, unless the applicat
   await pass(601);
   issuer.next("/auth/refresh", busy(500), 3);
   await failure(moving(auth.token()));
+  await pass(10);
   await failure(auth.token());
   expect(issuer.count("/auth/refresh")).toBe(3);
   await auth.refresh();
@@ -220,4 +221,68 @@ test("a new access token is shown to the API", async () => {
   await auth.login(ADA);
   await pass(601);
   expect((await auth.fetch(ORDERS)).status).toBe(200);
+});
+
+test("a network that is gone for half the grace costs nobody the sign-in, at whatever moments the tries begin", async () => {
+  await auth.login(ADA);
+  await pass(601);
+  vi.spyOn(Math, "random").mockReturnValue(0);
+  const back = Date.now() + 4900;
+  issuer.next("/auth/refresh", lost);
+  issuer.next("/auth/refresh", (_, answer) => (Date.now() < back ? refused(_, answer) : answer()), 2);
+  await moving(auth.token());
+  expect(issuer.sessions.get("s1")!.over).toBe(false);
+});
+
+test("a token whose answer may be lost is asked again inside the grace, by the next call", async () => {
+  await auth.login(ADA);
+  await pass(601);
+  vi.spyOn(Math, "random").mockReturnValue(0);
+  issuer.next("/auth/refresh", lost);
+  issuer.next("/auth/refresh", refused, 2);
+  await failure(moving(auth.token()));
+  await auth.token();
+  await pass(601);
+  await auth.token();
+  expect(issuer.sessions.get("s1")!.over).toBe(false);
+});
+
+test("no storm: calls without end ask six times in half a minute", async () => {
+  await auth.login(ADA);
+  await pass(601);
+  issuer.next("/auth/refresh", refused, 100);
+  const end = Date.now() + 30_000;
+  while (Date.now() < end) {
+    await failure(moving(auth.token()));
+    await pass(0.1);
+  }
+  expect(issuer.count("/auth/refresh")).toBeLessThanOrEqual(6);
+});
+
+test("the last try has as long as the others: its answer may come after the grace", async () => {
+  await auth.login(ADA);
+  await pass(601);
+  const slow = (seconds: number) => (request: Request, answer: () => Promise<Response>) =>
+    new Promise<Response>((resolve, reject) => {
+      request.signal.addEventListener("abort", () => reject(request.signal.reason));
+      void answer().then((made) => setTimeout(resolve, seconds * 1000, made));
+    });
+  issuer.next("/auth/refresh", slow(9));
+  issuer.next("/auth/refresh", slow(5));
+  await moving(auth.token());
+  expect(issuer.count("/auth/refresh")).toBe(2);
+});
+
+test("the refresh token follows no redirect to another origin", async () => {
+  const redirects: string[] = [];
+  const fetch = (request: RequestInfo | URL) => {
+    redirects.push((request as Request).redirect);
+    return issuer.fetch(request);
+  };
+  const other = tab(issuer, { mode: "body", fetch });
+  await other.login(ADA);
+  await other.refresh();
+  await other.logout();
+  other.dispose();
+  expect(redirects).toEqual(["error", "error", "error"]);
 });

@@ -192,3 +192,22 @@ test("the session API may be proxied on the application's own origin", async () 
 test("an option that is no good is refused when the client is made", () => {
   expect(() => createAuth({ issuer: ISSUER, clientId: "app", apis: ["api.example.com"] })).toThrow();
 });
+
+test("a step-up during a refresh is not lost", async () => {
+  const auth = open({ mode: "body" });
+  await auth.login(ADA);
+  let answer = () => {};
+  issuer.next("/auth/refresh", async (_, ask) => {
+    const made = await ask();
+    await new Promise<void>((resolve) => (answer = resolve));
+    return made;
+  });
+  const refresh = auth.refresh();
+  await pass(0);
+  const proof = auth.request<{ accessToken: string }>("POST", "/auth/reauthenticate", { password: "correct" });
+  await pass(1);
+  answer();
+  await refresh;
+  const { accessToken } = await moving(proof);
+  expect(await auth.token()).toBe(accessToken);
+});

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Auth, AuthError, AuthOptions } from "../src/index.js";
-import { ADA, type Browser, FakeStorage, closeBrowser, openBrowser, tab } from "./support/browser.js";
-import { ISSUER, Issuer } from "./support/issuer.js";
+import { ADA, type Browser, FakeStorage, closeBrowser, moving, openBrowser, tab } from "./support/browser.js";
+import { ISSUER, Issuer, busy } from "./support/issuer.js";
 
 let browser: Browser;
 let issuer: Issuer;
@@ -168,4 +168,60 @@ test("who signed out is not looked for again, even if the issuer did not hear of
   await failure(auth.logout());
   expect((await failure(auth.token())).code).toBe("login_required");
   expect(issuer.count("/auth/refresh")).toBe(0);
+});
+
+test("a tab that was frozen between two tries does not show a token that another tab has replaced", async () => {
+  const [one, other] = [open({ mode: "body", storage: "local" }), open({ mode: "body", storage: "local" })];
+  await one.login(ADA);
+  await pass(601);
+  let thaw: (() => void) | undefined;
+  issuer.next("/auth/refresh", (...given) => {
+    // The next timer is that of the second try.
+    vi.spyOn(globalThis, "setTimeout").mockImplementationOnce((work) => ((thaw = work as () => void), 0 as never));
+    return busy(503)(...given);
+  });
+  const frozen = one.token();
+  while (!thaw) await pass(0);
+  await moving(other.token());
+  await pass(15);
+  await moving(other.refresh());
+  await pass(15);
+  thaw();
+  expect(await frozen).toBe(await other.token());
+  await other.refresh();
+  expect(issuer.count("/auth/refresh")).toBe(4);
+  expect(issuer.sessions.get("s1")!.over).toBe(false);
+});
+
+test("a tab that asks who is signed in brings nobody back who signs out meanwhile in another", async () => {
+  const one = open();
+  await one.login(ADA);
+  const other = open();
+  let answer = () => {};
+  issuer.next("/auth/refresh", async (_, ask) => {
+    const made = await ask();
+    await new Promise<void>((resolve) => (answer = resolve));
+    return made;
+  });
+  const restoring = other.restore();
+  await pass(0);
+  await one.logout();
+  await pass(1);
+  answer();
+  expect(await restoring).toBe(false);
+  await pass(1);
+  expect([one.state.status, other.state.status]).toEqual(["signedOut", "signedOut"]);
+});
+
+test("a newer token that crosses a logout on its way brings nobody back", async () => {
+  const [one, other] = [open(), open()];
+  await one.login(ADA);
+  await pass(1);
+  await other.refresh();
+  const told = other.token();
+  const crossing = new BroadcastChannel(`keyturn:${ISSUER}:app`);
+  await one.logout();
+  crossing.postMessage({ tokens: { sessionId: "s1", accessToken: await told, tokenType: "Bearer", expiresIn: 600, at: Date.now(), turn: 9 } });
+  await pass(1);
+  expect(one.state.status).toBe("signedOut");
 });

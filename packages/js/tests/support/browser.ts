@@ -67,6 +67,11 @@ export interface Browser {
 /** Put a browser around the tests of a file; its clocks and timers stand until they are moved. */
 export function openBrowser(): Browser {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"], now: 1_800_000_000_000 });
+  vi.spyOn(AbortSignal, "timeout").mockImplementation((milliseconds) => {
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(), milliseconds);
+    return abort.signal;
+  });
   channels.clear();
   const left: string[] = [];
   const window = new EventTarget();
