@@ -12,7 +12,11 @@ from support.chromium import Between, Chromium, Tab
 PATIENCE = 30.0
 """Seconds for anything that has to happen; the machine may be busy."""
 
-TWO_FRAMES = "new Promise(go => requestAnimationFrame(() => requestAnimationFrame(go)))"
+TWO_FRAMES = """new Promise(go => {
+  requestAnimationFrame(() => requestAnimationFrame(go))
+  setTimeout(go, 500)
+})"""
+"""A tab behind another one is not drawn, and nothing moves in it: there it is a moment."""
 
 
 def by(testid: str) -> str:
