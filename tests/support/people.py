@@ -97,7 +97,7 @@ async def people(
     metrics, clock = Metrics(), SystemClock()
     secrets = MasterSecrets({1: b"a master secret of a test, 32 bytes+"})
     database = Database(patient(database_url), metrics)
-    cache = Cache(RedisSettings(url=redis_url, timeout=1.0), metrics, clock)
+    cache = Cache(RedisSettings(url=redis_url, timeout=20.0), metrics, clock)
     audit = Audit(clock, metrics, 1000)
     revocations = Revocations(database, RevocationCache(cache, clock, ISSUER, 2.0), metrics, clock)
     codec = RefreshTokenCodec(secrets)
