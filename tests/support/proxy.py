@@ -197,6 +197,8 @@ class Proxy:
             if way == "answers" and self.delay:
                 await asyncio.sleep(self.delay)
             await self._pass_gate(way)
+            if writer.is_closing():
+                return
             writer.write(data)
             await writer.drain()
         with suppress(OSError, RuntimeError):
