@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -167,3 +168,20 @@ async def test_statements_are_timed_finer_than_the_loop_counts(database_url):
             "keyturn_db_operation_duration_seconds_sum", {"operation": "other"}
         )
     assert abs(total * 1000 - round(total * 1000)) > 1e-5, "uvloop's clock goes by milliseconds"
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
+async def test_F26_where_tls_is_demanded_and_not_offered_nothing_is_said_in_clear(
+    database_url, mode
+):
+    parts = urlsplit(database_url)
+    async with Proxy.to(socket_of(database_url), postgres=True) as proxy:
+        url = f"postgresql://{parts.username}@127.0.0.1:{proxy.port}{parts.path}"
+        async with pool(f"{url}?sslmode=disable") as database:
+            assert (await database.fetch_row(QUICK))["one"] == 1
+        assert proxy.statements, "so it is seen what is said in clear"
+        proxy.statements.clear()
+        async with pool(f"{url}?sslmode={mode}") as database:
+            with pytest.raises(Unavailable):
+                await database.fetch_row(QUICK)
+        assert not proxy.statements
