@@ -1,11 +1,13 @@
-"""CPU time of processes, as the kernel accounts it (`/proc/PID/stat`), and who runs on which core.
+"""CPU time of processes, as the kernel accounts it, and who runs on which core.
 
-A process's time is user plus system time of all its threads. PostgreSQL's is that of the
-postmaster and its children now, plus that of its children that ended and were waited for: nobody
-who worked in between is lost. The kernel counts in ticks (10 ms), so short runs are coarse.
+A process's time is user plus system time of all its threads, from its CPU clock, in nanoseconds.
+PostgreSQL's is that of the postmaster and its children now, plus that of its children that ended
+and were waited for: nobody who worked in between is lost. What those used, the kernel tells in
+ticks of 10 ms (`/proc/PID/stat`).
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,22 +17,28 @@ PROC = Path("/proc")
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 # Positions after the program's name, which stands in brackets and may hold anything (proc(5)).
-_PARENT, _USER, _SYSTEM, _CHILDREN_USER, _CHILDREN_SYSTEM = 1, 11, 12, 13, 14
+_PARENT, _CHILDREN_USER, _CHILDREN_SYSTEM = 1, 13, 14
+_SCHEDULED = 2
+"""Of a clock's number, beside the process's: what the scheduler let it run."""
 
 
 def process_seconds(pid: int) -> float:
     """Return the CPU seconds one process has used."""
-    fields = _stat(pid)
-    return (int(fields[_USER]) + int(fields[_SYSTEM])) * TICK
+    return time.clock_gettime((~pid << 3) | _SCHEDULED)  # clock_getcpuclockid(3) of a pid
 
 
 def family_seconds(parent: int) -> float:
     """Return the CPU seconds of a process and all its children, those that ended included."""
     fields = _stat(parent)
-    own = (_USER, _SYSTEM, _CHILDREN_USER, _CHILDREN_SYSTEM)
-    return sum(int(fields[position]) for position in own) * TICK + sum(
-        process_seconds(child) for child in children(parent)
-    )
+    ended = int(fields[_CHILDREN_USER]) + int(fields[_CHILDREN_SYSTEM])
+    return process_seconds(parent) + ended * TICK + sum(_left(child) for child in children(parent))
+
+
+def _left(child: int) -> float:
+    try:
+        return process_seconds(child)
+    except OSError:
+        return 0.0  # it ended since it was listed: the next look finds it among the ended
 
 
 def children(parent: int) -> list[int]:

@@ -27,7 +27,6 @@ import uvloop
 import people
 import picture
 import seed
-from benchmark import environ_of
 from cpu import Cores
 from k6_samples import Samples
 from keyturn.configuration import load_settings
@@ -35,6 +34,7 @@ from keyturn.crypto import opaque
 from keyturn.db.migrate import migrate
 from keyturn.dev.data_dir import DataDir
 from keyturn.dev.supervisor import PairOptions, embedded_pair
+from surroundings import environ_of
 from worker import serving
 
 FOLDER = Path(__file__).parent / "k6"

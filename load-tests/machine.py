@@ -24,7 +24,7 @@ def machine_line() -> str:
     """Return CPU, cores, kernel, and the versions of what a refresh is made of."""
     return ", ".join(
         (
-            f"{_processor()}, {len(os.sched_getaffinity(0))} cores",
+            f"{_processor()}, {os.cpu_count()} cores",
             f"{platform.system()} {platform.release()}",
             f"{platform.python_implementation()} {platform.python_version()}",
             _postgres(),

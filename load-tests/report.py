@@ -2,12 +2,12 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import limits
 from limits import PlainUpdates
+from storage import Storage
 
 MICRO = 1e6
 
@@ -21,9 +21,12 @@ class Scene:
     seconds: float = 0.0
     server_seconds: float = 0.0
     postgres_seconds: float = 0.0
+    valkey_seconds: float = 0.0
     generator_seconds: float = 0.0
     latencies: list[float] = field(default_factory=list, repr=False)
     errors: Counter[str] = field(default_factory=Counter)
+    half: "Scene | None" = None
+    """The same requests, arriving at half of the rate that this one reached."""
 
     @property
     def requests(self) -> int:
@@ -35,32 +38,60 @@ class Scene:
         """CPU of the server process, user and system, for each answer."""
         return self.server_seconds / self.requests * MICRO
 
+    @property
+    def per_second(self) -> float:
+        """Answers a second."""
+        return self.requests / self.seconds
+
+    @property
+    def per_core(self) -> float:
+        """Answers for each second of the server's CPU: what a core does that does nothing else."""
+        return self.requests / self.server_seconds
+
+    def quantile(self, share: float) -> float:
+        """Return a quantile of the latencies, in ms."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
+
+    def microseconds(self, seconds: float) -> float:
+        """Return somebody's CPU for each answer, in µs."""
+        return round(seconds / self.requests * MICRO, 1)
+
     def describe(self) -> dict[str, Any]:
         """Return the figures for JSON."""
-        ordered = sorted(self.latencies)
         return {
             "requests": self.requests,
             "connections": self.connections,
             "seconds": round(self.seconds, 3),
-            "per_second": round(self.requests / self.seconds, 1),
-            "p50_ms": round(_quantile(ordered, 0.50) * 1000, 2),
-            "p99_ms": round(_quantile(ordered, 0.99) * 1000, 2),
-            "server_us": round(self.server_microseconds, 1),
-            "postgres_us": round(self.postgres_seconds / self.requests * MICRO, 1),
-            "generator_us": round(self.generator_seconds / self.requests * MICRO, 1),
+            "per_second": round(self.per_second, 1),
+            "per_core": round(self.per_core, 1),
+            "p50_ms": round(self.quantile(0.50), 2),
+            "p99_ms": round(self.quantile(0.99), 2),
+            "server_us": self.microseconds(self.server_seconds),
+            "postgres_us": self.microseconds(self.postgres_seconds),
+            "valkey_us": self.microseconds(self.valkey_seconds),
+            "generator_us": self.microseconds(self.generator_seconds),
             "errors": dict(self.errors),
+            "half": self.half.describe() if self.half else None,
         }
 
     def line(self) -> str:
         """Return the figures as one line."""
         shown = self.describe()
+        calm = "" if self.half is None else f"  half p99 {self.half.quantile(0.99):6.2f} ms"
         return (
-            f"{self.name:<19}{shown['per_second']:>9,.0f} req/s"
-            f"  p50 {shown['p50_ms']:6.2f} ms  p99 {shown['p99_ms']:6.2f} ms"
+            f"{self.name:<19}{self.per_second:>8,.0f} req/s  {self.per_core:>7,.0f} a core"
+            f"  p50 {shown['p50_ms']:6.2f} ms  p99 {shown['p99_ms']:6.2f} ms{calm}"
             f"  server {shown['server_us']:5.0f} µs  postgres {shown['postgres_us']:4.0f} µs"
+            f"  valkey {shown['valkey_us']:3.0f} µs"
             f"  ({self.requests:,} over {self.connections} connections,"
             f" {self.errors.total()} errors)"
         )
+
+    def failures(self) -> list[str]:
+        """Return what went wrong, here and at half of the rate."""
+        own = [f"{self.name}: {count} x {what}" for what, count in self.errors.items()]
+        return own + (self.half.failures() if self.half else [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,55 +129,16 @@ class Share:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """What PostgreSQL's statistics say of the sessions table once everybody has left."""
-
-    sessions: int
-    rotations: int
-    updates: int
-    hot_updates: int
-    heap_before: int
-    heap_after: int
-    vacuums: int
-
-    @property
-    def hot_ratio(self) -> float:
-        """Updates that touched no index and left nothing that only VACUUM can clear."""
-        return self.hot_updates / self.updates if self.updates else 0.0
-
-    def failures(self) -> list[str]:
-        """Return which of the promises about storage did not hold."""
-        found = []
-        if self.updates != self.rotations:
-            found.append(f"{self.updates} updates for {self.rotations} rotations")
-        if self.hot_updates != self.updates:
-            found.append(f"{self.updates - self.hot_updates} updates were not HOT")
-        if self.heap_after != self.heap_before:
-            found.append(f"the heap went from {self.heap_before} to {self.heap_after} bytes")
-        if self.vacuums:
-            found.append("the sessions were vacuumed during the run")
-        return found
-
-    def line(self) -> str:
-        """Return the figures as one line."""
-        return (
-            f"n_tup_hot_upd / n_tup_upd = {self.hot_updates:,} / {self.updates:,}"
-            f" = {self.hot_ratio:.4f}; {self.rotations:,} rotations of {self.sessions:,} sessions,"
-            f" {self.vacuums} vacuums; pg_relation_size {self.heap_before:,} before,"
-            f" {self.heap_after:,} after"
-        )
-
-
 @dataclass(slots=True)
 class Report:
-    """A whole run; `storage` and `updates` are filled in once the worker has stopped."""
+    """One server under load, with one worker or several; `storage` is of the first alone."""
 
-    scenes: Sequence[Scene]
-    shares: Sequence[Share]
-    signing_microseconds: float
-    storage: Storage | None = None
+    workers: int
+    scenes: list[Scene] = field(default_factory=list)
+    shares: list[Share] = field(default_factory=list)
+    signing_microseconds: float = 0.0
     updates: PlainUpdates | None = None
+    storage: Storage | None = None
     pinned: bool = False
 
     def scene(self, name: str) -> Scene:
@@ -156,7 +148,7 @@ class Report:
     def text(self) -> str:
         """Return everything as lines."""
         places = "a core of its own" if self.pinned else "wherever the scheduler put it"
-        lines = [f"one worker, on {places}"]
+        lines = [f"{self.workers} worker{'s' * (self.workers > 1)}, on {places}"]
         lines += [scene.line() for scene in self.scenes]
         lines += [share.line() for share in self.shares]
         if self.storage is not None:
@@ -168,6 +160,7 @@ class Report:
     def document(self) -> dict[str, Any]:
         """Return everything for JSON."""
         return {
+            "workers": self.workers,
             "pinned": self.pinned,
             "scenes": {scene.name: scene.describe() for scene in self.scenes},
             "signing_share": {share.of: share.describe() for share in self.shares},
@@ -177,15 +170,31 @@ class Report:
             "failures": self.failures(),
         }
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each scene, beside the limits of the run, for the documents."""
+        return [self._row(scene) for scene in self.scenes]
+
+    def _row(self, scene: Scene) -> dict[str, Any]:
+        told = scene.describe()
+        half, update = told["half"], self.updates
+        shares = {share.of: share.median for share in self.shares}
+        return {
+            "workers": self.workers,
+            "scene": scene.name,
+            **{name: told[name] for name in ("per_second", "per_core", "p50_ms", "p99_ms")},
+            "half_per_second": half and half["per_second"],
+            "half_p99_ms": half and half["p99_ms"],
+            **{name: told[name] for name in ("server_us", "postgres_us", "valkey_us")},
+            "signing_us": round(self.signing_microseconds, 1),
+            "signing_share": round(shares[scene.name], 4) if scene.name in shares else None,
+            "plain_update_us": update and round(update.postgres_microseconds, 1),
+            "requests": told["requests"],
+            "errors": scene.errors.total() + (scene.half.errors.total() if scene.half else 0),
+            "postgres_of_plain_update": update
+            and round(told["postgres_us"] / update.postgres_microseconds, 2),
+        }
+
     def failures(self) -> list[str]:
         """Return what must not be: errors, an update that was not HOT, a table that grew."""
-        found = [
-            f"{scene.name}: {count} x {what}"
-            for scene in self.scenes
-            for what, count in scene.errors.items()
-        ]
-        return found + (self.storage.failures() if self.storage else ["nothing was stored"])
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+        found = [failure for scene in self.scenes for failure in scene.failures()]
+        return found + (self.storage.failures() if self.storage else [])

@@ -11,8 +11,8 @@ with the two clients and the tokens; whoever reads it is signed in as everybody,
 import argparse
 import asyncio
 import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,10 @@ class Seeded:
     machine_secret: str = field(repr=False)
     tokens: list[str] = field(repr=False)
 
+    def split(self, count: int) -> tuple["Seeded", "Seeded"]:
+        """Return so many of the sessions, and the others."""
+        return replace(self, tokens=self.tokens[:count]), replace(self, tokens=self.tokens[count:])
+
     def write(self, file: Path) -> None:
         """Write everything to a new file that only its owner may read."""
         write_private(file, asdict(self))
@@ -102,18 +106,12 @@ def write_private(file: Path, content: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Factory:
-    """Makes rows of signed-in people, one session each."""
+    """Makes rows of sessions."""
 
     codec: RefreshTokenCodec
     now: datetime
     absolute: timedelta
     idle: timedelta
-
-    def person(self) -> tuple[UUID, tuple[Any, ...]]:
-        """Return a new user's id and row."""
-        user_id = opaque.random_uuid()
-        email = f"{user_id}@benchmark.example"
-        return user_id, (user_id, email, email, "Benchmark", False)
 
     def session(self, user_id: UUID) -> tuple[str, tuple[Any, ...]]:
         """Return the first token of a new session, and its row."""
@@ -142,15 +140,23 @@ class Factory:
         return self.codec.encode(token, PEOPLE), row
 
 
+def person() -> tuple[UUID, tuple[Any, ...]]:
+    """Return a new user's id and row."""
+    user_id = opaque.random_uuid()
+    email = f"{user_id}@benchmark.example"
+    return user_id, (user_id, email, email, "Benchmark", False)
+
+
 async def seed(settings: Settings, count: int) -> Seeded:
     """Register the two clients and make `count` users with a session each, and their tokens.
 
     Doing it again adds more people and gives the machine another secret.
     """
     secret = client_secrets.generate()
-    await _register(settings, secret)
+    await register(settings, CLIENTS, secret)
     connection = await Opener(settings.postgres).open()
     try:
+        await connection.execute("set statement_timeout = 0")  # a server's is for requests
         factory = Factory(
             codec=RefreshTokenCodec(MasterSecrets(settings.master_values())),
             now=await connection.fetchval("select now()"),
@@ -166,22 +172,25 @@ async def seed(settings: Settings, count: int) -> Seeded:
     return Seeded(PEOPLE, MACHINE, secret, tokens)
 
 
-async def _register(settings: Settings, secret: str) -> None:
+async def register(settings: Settings, clients: Sequence[ClientDefinition], secret: str) -> None:
+    """Register clients, or define them anew; those that have a secret get this one."""
     database = Database(settings.postgres, Metrics())
     try:
         async with statements.writing(database) as tx:
-            for described in CLIENTS:
+            for described in clients:
                 definition = rules.complete(described, rules.Limits.of(settings))
                 if not await statements.insert(tx, definition):
                     await statements.redefine(tx, definition)
-            await statements.set_secret(tx, MACHINE, client_secrets.digest(secret), None)
-            await statements.announce(tx, [PEOPLE, MACHINE])
+                if described.kind == "confidential":
+                    digest = client_secrets.digest(secret)
+                    await statements.set_secret(tx, described.id, digest, None)
+            await statements.announce(tx, [one.id for one in clients])
     finally:
         await database.close()
 
 
 async def _copy(connection: asyncpg.Connection, factory: Factory, count: int) -> list[str]:
-    people = [factory.person() for _ in range(count)]
+    people = [person() for _ in range(count)]
     sessions = [factory.session(user_id) for user_id, _ in people]
     await connection.copy_records_to_table(
         "users", records=[row for _, row in people], columns=USERS

@@ -1,12 +1,13 @@
-"""One worker under load: rounds of requests, and the accounts that are read around each."""
+"""One server under load: rounds of requests, and the accounts that are read around each."""
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import limits
+import open_loop
 import wire
 from cpu import Cores, family_seconds, process_seconds
 from report import MICRO, Scene, Share
@@ -19,10 +20,11 @@ SLOWEST = 50.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """A worker, the database behind it, and the core on which signatures are measured."""
+    """A server, the databases behind it, and the core on which signatures are measured."""
 
     worker: Worker
-    postgres_pid: int
+    pids: Mapping[str, int]
+    """Of `postgres` and `valkey`."""
     cores: Cores
     measuring: float
     """Seconds of signing, each time."""
@@ -35,9 +37,22 @@ class Stage:
     ) -> None:
         """Drive one round of a scene until a number or a time is up; add it to the scene's sums."""
         run = wire.Run(requests, time.perf_counter() + seconds)
+        patience = PATIENCE + min(seconds, requests / SLOWEST)
+        await self._account(scene, run, wire.drive(self.worker.port, run, sources), patience)
+
+    async def halve(self, scene: Scene, sources: Sequence[wire.Source], seconds: float) -> None:
+        """Let the same requests arrive at half of the rate that the scene has reached."""
+        scene.half = half = Scene(f"{scene.name} at half", scene.connections)
+        run, arrivals = wire.Run(0), open_loop.Arrivals(scene.per_second / 2, seconds)
+        driving = open_loop.drive(self.worker.port, run, sources, arrivals)
+        await self._account(half, run, driving, PATIENCE + seconds)
+
+    async def _account(
+        self, scene: Scene, run: wire.Run, driving: Awaitable[float], patience: float
+    ) -> None:
         with self._accounting(scene):
-            async with asyncio.timeout(PATIENCE + requests / SLOWEST):
-                scene.seconds += await wire.drive(self.worker.port, run, sources)
+            async with asyncio.timeout(patience):
+                scene.seconds += await driving
         if not run.latencies:
             raise RuntimeError(f"{scene.name}: nothing was answered: {dict(run.errors)}")
         scene.latencies.extend(run.latencies)
@@ -47,12 +62,12 @@ class Stage:
         self, scene: Scene, sources: Sequence[wire.Source], rounds: Sequence[tuple[int, float]]
     ) -> Share:
         """Drive a scene that signs; signatures are measured right before and after each round."""
-        signed, shares = [self._sign()], []
+        signed, shares = [self.sign()], []
         seconds_before, count_before = await self._signed_by_worker()
         for requests, seconds in rounds:
             server, answers = scene.server_seconds, scene.requests
             await self.play(scene, sources, requests, seconds)
-            signed.append(self._sign())
+            signed.append(self.sign())
             each = (scene.server_seconds - server) / (scene.requests - answers) * MICRO
             shares.append((signed[-2] + signed[-1]) / 2 / each)
         seconds_after, count_after = await self._signed_by_worker()
@@ -66,7 +81,8 @@ class Stage:
             * MICRO,
         )
 
-    def _sign(self) -> float:
+    def sign(self) -> float:
+        """Return the CPU µs of one signature on the server's core, as of now."""
         with self.cores.on_server_core():
             return self.signer.microseconds(self.measuring)
 
@@ -77,14 +93,18 @@ class Stage:
     def _accounting(self, scene: Scene) -> Iterator[None]:
         before = self._accounts()
         yield
-        server, postgres, generator = self._accounts()
-        scene.server_seconds += server - before[0]
-        scene.postgres_seconds += postgres - before[1]
-        scene.generator_seconds += generator - before[2]
+        server, postgres, valkey, generator = (
+            now - then for now, then in zip(self._accounts(), before, strict=True)
+        )
+        scene.server_seconds += server
+        scene.postgres_seconds += postgres
+        scene.valkey_seconds += valkey
+        scene.generator_seconds += generator
 
-    def _accounts(self) -> tuple[float, float, float]:
+    def _accounts(self) -> tuple[float, float, float, float]:
         return (
-            process_seconds(self.worker.pid),
-            family_seconds(self.postgres_pid),
+            family_seconds(self.worker.pid),
+            family_seconds(self.pids["postgres"]),
+            process_seconds(self.pids["valkey"]),
             time.process_time(),
         )

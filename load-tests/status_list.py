@@ -24,13 +24,13 @@ import asyncpg
 import httpx2
 import uvloop
 
-from benchmark import environ_of
 from cpu import Cores
 from keyturn.db.migrate import migrate
 from keyturn.dev.data_dir import DataDir
 from keyturn.dev.supervisor import PairOptions, embedded_pair
 from keyturn.status_lists.index import SIZE
 from status_claim import cost_of_the_claim
+from surroundings import environ_of
 from worker import Worker, serving
 
 SHARES = (0.0, 0.01, 0.1, 0.5)

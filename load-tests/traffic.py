@@ -1,4 +1,4 @@
-"""The requests of the four scenes, as whole HTTP messages."""
+"""The requests that begin and end no session, as whole HTTP messages."""
 
 import base64
 import random
@@ -23,7 +23,7 @@ class Traffic:
         self._basic = {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
         fields = urlencode({"grant_type": "refresh_token", "client_id": seeded.client_id})
         start = f"{fields}&refresh_token="
-        headers = _form_headers(len(start) + len(seeded.tokens[0]))
+        headers = form_headers(len(start) + len(seeded.tokens[0]))
         prefix = wire.message("POST", paths.TOKEN, headers, start.encode())
         tokens = [token.encode() for token in seeded.tokens]
         # People come in no order; rows that lie side by side must not all move at once.
@@ -58,8 +58,9 @@ class Traffic:
 
     def _form(self, path: str, fields: dict[str, str]) -> bytes:
         body = urlencode(fields).encode()
-        return wire.message("POST", path, _form_headers(len(body)) | self._basic, body)
+        return wire.message("POST", path, form_headers(len(body)) | self._basic, body)
 
 
-def _form_headers(length: int) -> dict[str, str]:
+def form_headers(length: int) -> dict[str, str]:
+    """Return the headers of a form of so many bytes."""
     return {"Content-Type": FORM, "Content-Length": str(length)}

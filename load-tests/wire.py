@@ -44,6 +44,36 @@ class Repeated:
 
 
 @dataclass(slots=True, eq=False)
+class EachOnce:
+    """Requests that differ in their last value, each good for one; connections may share them."""
+
+    prefix: bytes
+    values: deque[bytes]
+
+    def request(self) -> bytes | None:
+        """Return the next one."""
+        return self.prefix + self.values.popleft() if self.values else None
+
+    def answered(self, body: bytes) -> None:
+        """There is nothing to remember."""
+
+
+@dataclass(slots=True, eq=False)
+class InTurn:
+    """The same few requests, one after the other."""
+
+    messages: deque[bytes]
+
+    def request(self) -> bytes:
+        """Return the one that was sent longest ago."""
+        self.messages.rotate(-1)
+        return self.messages[0]
+
+    def answered(self, body: bytes) -> None:
+        """There is nothing to remember."""
+
+
+@dataclass(slots=True, eq=False)
 class RotatingTokens:
     """Refresh requests for some sessions in turn; each answer's token is what it sends next.
 
@@ -75,8 +105,8 @@ class Run:
     errors: Counter[str] = field(default_factory=Counter)
 
     def take(self) -> bool:
-        """Claim one more request, if one is left and there is time."""
-        if self.requests <= 0 or time.perf_counter() >= self.until:
+        """Claim one more request, if one is left and there is time; for the first, there is."""
+        if self.requests <= 0 or (self.latencies and time.perf_counter() >= self.until):
             return False
         self.requests -= 1
         return True
@@ -125,17 +155,26 @@ class Connection(asyncio.Protocol):
             self._run.errors[f"connection lost: {exc or 'closed by the server'}"] += 1
             self.done.set_result(None)
 
+    def close(self) -> None:
+        """Be done."""
+        if self._transport is not None and not self.done.done():
+            self.done.set_result(None)
+            self._transport.close()
+
     def _ask(self) -> None:
+        if not (self._run.take() and self._write(time.perf_counter())):
+            self.close()
+
+    def _write(self, sent_at: float) -> bool:
+        """Send the next request, if there is one and somebody to send it to."""
         transport = self._transport
         if transport is None or transport.is_closing():
-            return
-        request = self._source.request() if self._run.take() else None
-        if request is None:
-            self.done.set_result(None)
-            transport.close()
-        else:
-            self._sent_at = time.perf_counter()
+            return False
+        request = self._source.request()
+        if request is not None:
+            self._sent_at = sent_at
             transport.write(request)
+        return request is not None
 
 
 def _content_length(head: bytes) -> int:
@@ -147,13 +186,18 @@ def _content_length(head: bytes) -> int:
 
 async def drive(port: int, run: Run, sources: Sequence[Source]) -> float:
     """Work `run` off, one connection a source; return the seconds it took."""
-    loop = asyncio.get_running_loop()
     began = time.perf_counter()
     connections = [Connection(run, source) for source in sources]
-    for connection in connections:
-        await loop.create_connection(partial(_same, connection), "127.0.0.1", port)
+    await connect(port, connections)
     await asyncio.gather(*(connection.done for connection in connections))
     return time.perf_counter() - began
+
+
+async def connect(port: int, connections: Sequence[Connection]) -> None:
+    """Open them all; each asks as soon as it is open."""
+    loop = asyncio.get_running_loop()
+    for connection in connections:
+        await loop.create_connection(partial(_same, connection), "127.0.0.1", port)
 
 
 def _same(connection: Connection) -> Connection:

@@ -22,12 +22,12 @@ import uvloop
 
 import seed
 import wire
-from benchmark import environ_of
 from cpu import Cores, children, process_seconds
 from keyturn.configuration import load_settings
 from keyturn.db.migrate import migrate
 from keyturn.dev.data_dir import DataDir
 from keyturn.dev.supervisor import EmbeddedPair, PairOptions, embedded_pair
+from surroundings import environ_of
 from traffic import Traffic
 from worker import Worker, serving
 
