@@ -10,12 +10,14 @@ server's key *and* the parent's secret: neither a database dump nor a leaked key
 
 import base64
 import binascii
-import hmac
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Self
 from uuid import UUID
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from keyturn.crypto.opaque import equal, sha256
 from keyturn.crypto.secrets import REFRESH_DERIVE, REFRESH_TAG, MasterSecrets
@@ -118,12 +120,12 @@ def _mac(key: bytes, message: bytes) -> bytes:
     """Return HMAC-SHA256; a refresh needs four, and preparing the key is most of each."""
     keyed = _keyed(key).copy()
     keyed.update(message)
-    return keyed.digest()
+    return keyed.finalize()
 
 
 @lru_cache(maxsize=512)
-def _keyed(key: bytes) -> hmac.HMAC:
-    return hmac.new(key, digestmod="sha256")
+def _keyed(key: bytes) -> HMAC:
+    return HMAC(key, SHA256())
 
 
 _STANDARD = bytes.maketrans(b"-_", b"+/")

@@ -1,5 +1,6 @@
 """Manners every door shares: what HTTP asks of all of them alike. No URL of its own, no rule.
 
+    routing              which door a request goes to, and how what it raises is answered
     forms, json_body     one strict reading of a body: size, time, encoding, repetition
     body                 how large and how slow a body may be
     presented_token      an access token shown to us: bearer, or bound to a key

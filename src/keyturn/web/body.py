@@ -1,11 +1,15 @@
 """Reading a request body: never more than allowed, never longer than allowed."""
 
 import asyncio
+from collections.abc import MutableMapping
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
 from keyturn.errors import InvalidRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+
+_ARRIVED = "keyturn.body_arrived"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,23 @@ async def read_body(request: Request, length: int | None, limits: BodyLimits) ->
     """
     if length is not None and length > limits.size:
         raise PayloadTooLarge("body: announced larger than allowed")
+    if arrived_whole(request.scope):
+        return await _receive(request, limits.size)
     try:
         async with asyncio.timeout(limits.seconds):
             return await _receive(request, limits.size)
     except TimeoutError:
         raise RequestTimeout("body: did not arrive in time") from None
+
+
+def note_arrival(scope: Any) -> None:
+    """Note that the whole body is here: nobody will have to wait for it, or to time that."""
+    scope[_ARRIVED] = True
+
+
+def arrived_whole(scope: MutableMapping[str, Any]) -> bool:
+    """Whether the whole body is known to be here."""
+    return _ARRIVED in scope
 
 
 async def _receive(request: Request, size: int) -> bytes:

@@ -6,9 +6,9 @@ cannot be stored as text (NUL, control characters, broken UTF-8) gets past here.
 """
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeAlias
 from urllib.parse import parse_qsl
 
@@ -97,15 +97,18 @@ def parse_pairs(body: bytes) -> Pairs:
         raise InvalidRequest("form: not UTF-8") from None
     except ValueError:
         raise InvalidRequest("form: too many fields") from None
-    if any(holds_control(text) for pair in pairs for text in pair):
+    if holds_control("".join(chain.from_iterable(pairs))):
         raise InvalidRequest("form: a control character")
     return pairs
 
 
 def repeated(pairs: Pairs) -> frozenset[str]:
     """Return the parameters that appear more than once, and may not."""
-    counts = Counter(name for name, _ in pairs if name not in REPEATABLE)
-    return frozenset(name for name, count in counts.items() if count > 1)
+    seen: set[str] = set()
+    again: set[str] = set()
+    for name, _ in pairs:
+        (again if name in seen else seen).add(name)
+    return frozenset(again - REPEATABLE)
 
 
 def fold(pairs: Pairs) -> Form:

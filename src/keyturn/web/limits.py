@@ -28,6 +28,7 @@ from uvicorn.server import ServerState
 
 from keyturn.errors import HeadTooLarge, InvalidRequest, Refusal, RequestTimeout, UrlTooLong
 from keyturn.settings import ServerSettings
+from keyturn.web.body import note_arrival
 
 REQUEST_LINE: Final = 64
 """Bytes of a request line beside its target."""
@@ -205,6 +206,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """End a request; a further one may follow on this connection."""
         if not self.parser.should_upgrade():
             super().on_message_complete()
+            note_arrival(self.scope)
             self._at = _At.REST
 
     def shutdown(self) -> None:
