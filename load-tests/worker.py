@@ -102,8 +102,8 @@ def _is_ready(worker: Worker) -> bool:
             return status == READY
     except urllib.error.HTTPError:
         return False  # it answers, and says: not yet
-    except urllib.error.URLError:
-        return False  # it does not listen yet
+    except (urllib.error.URLError, TimeoutError):
+        return False  # it does not listen yet, or has no time to answer
 
 
 def _tail(log: Path) -> str:

@@ -39,7 +39,7 @@ def name_of(device: str | None, language: Language) -> str:
     if device is None:
         return language.say("account.unknown_device")
     browser, system = _first(BROWSERS, device), _first(SYSTEMS, device)
-    if browser and system and device.startswith("Mozilla/"):
+    if browser and system and device.startswith(("(", "Mozilla/")):
         return language.say("account.device", browser=browser, system=system)
     return device if len(device) <= MOST else f"{device[:MOST]}…"
 
