@@ -1,6 +1,5 @@
 """Programs of operators: taken from PATH, or fetched with apt and not installed; else skipped."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,12 +24,9 @@ def program() -> Program:
     """Where a program is; skips whoever needs one that is neither installed nor to be had."""
 
     def find(name: str, *packages: str) -> Path:
-        if installed := shutil.which(name, path="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"):
-            return Path(installed)
         try:
-            folder = debian.unpacked(name, *packages)
+            return debian.program(name, *packages)
         except debian.NotObtainable as reason:
             pytest.skip(str(reason))
-        return next(one for one in folder.glob(f"usr/*bin/{name}"))
 
     return find

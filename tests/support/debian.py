@@ -29,6 +29,13 @@ class NotObtainable(RuntimeError):
     """The packages are neither here nor to be had; says why."""
 
 
+def program(name: str, *packages: str) -> Path:
+    """Return where a program is: the installed one, or that of these packages. `NotObtainable`."""
+    if installed := shutil.which(name, path="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"):
+        return Path(installed)
+    return next(one for one in unpacked(name, *packages).glob(f"usr/*bin/{name}"))
+
+
 def unpacked(name: str, *packages: str) -> Path:
     """Return the folder of the files of these packages, and of what they need beside the system.
 

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server's Unix socket: it holds, delays and cuts, and reads along.
+"""A TCP proxy in front of a server: it holds, delays and cuts, and reads along.
 
 Towards PostgreSQL it knows which statements pass (`statements`, by their text, as often as they
 were executed), towards Redis which commands (`commands`, by their words), so that a test can tell
@@ -96,7 +96,7 @@ class Commands:
 
 @dataclass(eq=False)
 class Proxy:
-    """Passes bytes between clients on a loopback port and the Unix socket `target`."""
+    """Passes bytes between clients on a loopback port and `target`: a Unix socket, or `host:port`."""
 
     target: str
     postgres: bool = False
@@ -121,7 +121,7 @@ class Proxy:
     async def to(
         cls, target: str, *, postgres: bool = False, redis: bool = False
     ) -> AsyncIterator["Proxy"]:
-        """Listen, and pass everything on to the socket `target`."""
+        """Listen, and pass everything on to `target`."""
         proxy = cls(target, postgres, redis)
         await proxy.mend()
         try:
@@ -166,7 +166,7 @@ class Proxy:
         self.connections += 1
         writers = [writer]
         try:
-            behind, forth = await asyncio.open_unix_connection(self.target)
+            behind, forth = await self._reach()
             writers.append(forth)
             await asyncio.gather(
                 self._pass_on(reader, forth, "questions", self._ear()),
@@ -178,6 +178,12 @@ class Proxy:
             for one in writers:
                 one.transport.abort()
             self._passing.discard(task)
+
+    async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self.target.startswith("/"):
+            return await asyncio.open_unix_connection(self.target)
+        host, _, port = self.target.rpartition(":")
+        return await asyncio.open_connection(host, int(port))
 
     def _ear(self) -> Dialogue | Commands | None:
         if self.postgres:

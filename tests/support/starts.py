@@ -59,14 +59,15 @@ class Starts:
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def load(cls) -> "Starts":
-        """Load it; `close` ends it, and whatever it launched."""
+    def load(cls, source: Path | None = None) -> "Starts":
+        """Load it, from another `source` if one is given; `close` ends it and what it launched."""
+        environ = {name: os.environ[name] for name in NEEDED if name in os.environ}
         return cls(
             subprocess.Popen(
                 [sys.executable, __file__],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={name: os.environ[name] for name in NEEDED if name in os.environ},
+                env=environ if source is None else environ | {"PYTHONPATH": str(source)},
                 text=True,
             )
         )

@@ -95,9 +95,9 @@ async def streaming() -> AsyncIterator[Streaming]:
     """Run a primary, copy it by `pg_basebackup -R`, run the standby; both end with the block."""
     port, standby_port = free_ports(2)
     async with (
-        _primary(port) as primary,
+        primary_on(port) as primary,
         Proxy.to(primary.socket) as wire,
-        _standby(standby_port, wire) as standby,
+        standby_on(standby_port, wire) as standby,
     ):
         pair = Streaming(primary, standby, wire)
         await pair.name_standbys("", "async")
@@ -105,7 +105,8 @@ async def streaming() -> AsyncIterator[Streaming]:
 
 
 @asynccontextmanager
-async def _primary(port: int) -> AsyncIterator[Member]:
+async def primary_on(port: int) -> AsyncIterator[Member]:
+    """Run a server that others may copy and follow; it ends with the block."""
     data = await seeded(throwaway_dir())
     member = _member(data, port)
     with _held(member, data):
@@ -117,7 +118,8 @@ async def _primary(port: int) -> AsyncIterator[Member]:
 
 
 @asynccontextmanager
-async def _standby(port: int, wire: Proxy) -> AsyncIterator[Member]:
+async def standby_on(port: int, wire: Proxy) -> AsyncIterator[Member]:
+    """Copy the server behind the wire, and run what follows it; it ends with the block."""
     data = throwaway_dir()
     member = _member(data, port)
     server, folder = member.server, data.path / "postgres"
@@ -139,6 +141,7 @@ def _member(data: DataDir, port: int) -> Member:
         "listen_addresses": "127.0.0.1",
         "port": str(port),
         "hba_file": str(data.path / "access.conf"),
+        "wal_retrieve_retry_interval": "200ms",
     }
     server = prepare_postgres(data, options(postgres=settings))
     return Member(server, port, f"{data.sockets}/.s.PGSQL.{port}")

@@ -1,0 +1,42 @@
+"""The primary goes away and comes back: stopped, frozen, killed."""
+
+import asyncio
+import random
+
+from chaos.faults.fault import Fault
+from chaos.world import World
+
+
+async def stop(world: World, _rng: random.Random, seconds: float) -> None:
+    """Stop it cleanly, and start it again."""
+    await world.databases.primary.server.stop()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        await world.databases.start_primary()
+
+
+async def freeze(world: World, _rng: random.Random, seconds: float) -> None:
+    """Let no process of it go on: nobody hangs up, nobody answers."""
+    server = world.databases.primary.server
+    server.freeze()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        server.thaw()
+
+
+async def kill(world: World, _rng: random.Random, seconds: float) -> None:
+    """SIGKILL all of it at one instant; its last asynchronous commits are gone."""
+    await asyncio.to_thread(world.databases.primary.server.kill)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        await world.databases.start_primary()
+
+
+FAMILY = (
+    Fault("F1", "PostgreSQL stopped and started", stop),
+    Fault("F2", "PostgreSQL frozen", freeze),
+    Fault("F3", "PostgreSQL killed", kill),
+)
