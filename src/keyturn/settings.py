@@ -54,6 +54,7 @@ class ServerSettings(Section):
     header_timeout: Fraction = Field(10.0, description="Seconds for the header block to arrive.")
     body_timeout: Fraction = Field(10.0, description="Seconds for the body to arrive.")
     idle_timeout: Fraction = Field(5.0, description="Seconds a kept-alive connection may idle.")
+    answer_timeout: Fraction = Field(30.0, description="Seconds an answer may lie unread.")
 
 
 class SessionsSettings(Section):

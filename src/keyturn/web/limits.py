@@ -3,6 +3,7 @@
     request target over `max_url_bytes`              414
     header block over `max_header_bytes`             431
     head not complete within `header_timeout`        408 and close (slowloris)
+    answer not read within `answer_timeout`          the connection is cut
     `Content-Length` with `Transfer-Encoding`,       400 and close (request smuggling,
       any coding but `chunked`, two `Host`s            RFC 9112 sections 3.2 and 6.1)
 
@@ -11,6 +12,7 @@ A request that arrives in one piece costs a comparison; only an unfinished one s
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -50,6 +52,7 @@ class HttpLimits:
     header_bytes: int
     url_bytes: int
     header_seconds: float
+    answer_seconds: float
     refused: Callable[[int, str], None]
 
     @property
@@ -60,9 +63,8 @@ class HttpLimits:
     @classmethod
     def of(cls, settings: ServerSettings, refused: Callable[[int, str], None]) -> "HttpLimits":
         """Return the bounds the settings ask for."""
-        return cls(
-            settings.max_header_bytes, settings.max_url_bytes, settings.header_timeout, refused
-        )
+        times = settings.header_timeout, settings.answer_timeout
+        return cls(settings.max_header_bytes, settings.max_url_bytes, *times, refused)
 
 
 class LimitedConfig(uvicorn.Config):
@@ -103,17 +105,33 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refusal: Refusal | None = None
         self._refused = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
         self._closes_anyway = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock: a caller who says nothing holds no connection for long."""
         super().connection_made(transport)
+        _cut_when_unread(transport, self._limits.answer_seconds)
         self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let the timer go."""
+        """Let the timers go."""
         self._stop_head_timer()
+        self.resume_writing()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Give a caller who does not keep up so long to read most of what waits here."""
+        super().pause_writing()
+        seconds = self._limits.answer_seconds
+        self._unread_timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: it was read, or nobody will."""
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, within bounds."""
@@ -258,6 +276,17 @@ class LimitedProtocol(HttpToolsProtocol):
         # Closing at once with bytes unread would reset the connection and take the answer along.
         self.transport.write_eof()
         self._head_timer = self.loop.call_later(LINGER, self.transport.close)
+
+
+def _cut_when_unread(transport: asyncio.Transport, seconds: float) -> None:
+    """Have the kernel cut a connection whose window stays shut, where it can (Linux).
+
+    A transport that is closed with bytes unsent would wait for such a caller for ever.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None:
+        line = transport.get_extra_info("socket")
+        line.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
 
 
 def _raw_answer(refusal: Refusal, headers: list[tuple[bytes, bytes]]) -> bytes:
