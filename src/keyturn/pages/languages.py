@@ -84,8 +84,12 @@ class Languages:
             tidy = [code.replace("_", "-") for code in codes[:MOST_WANTED] if code.isascii()]
             found = negotiate_locale(tidy, list(self.known), sep="-")
             if found:
-                return self.known[found]
+                return self._spelt(found)
         return self.known[ENGLISH]
+
+    def _spelt(self, code: str) -> Language:
+        """Return a known language however its code is spelt: `DE` is German (RFC 5646 2.1.1)."""
+        return next(one for known, one in self.known.items() if known.lower() == code.lower())
 
 
 def accepted(header: str) -> list[str]:

@@ -129,6 +129,11 @@ def test_accept_language_is_read_as_it_is_meant(header, codes):
     assert accepted(header) == codes
 
 
+@pytest.mark.parametrize("code", ["de", "DE", "De-de", "DE_CH"])
+def test_a_language_is_known_however_it_is_spelt(code):
+    assert Languages.load().choose([code]).code == "de"
+
+
 @pytest.mark.parametrize("codes", [["x" * 5000], ["\u0661"], ["*"], [""], ["zz-ZZ"], ["a_b_c"]])
 def test_a_language_nobody_knows_is_english(codes):
     assert Languages.load().choose(codes).code == ENGLISH
