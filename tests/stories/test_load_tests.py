@@ -76,12 +76,13 @@ def test_the_gate_notices_a_handler_that_is_slower():
 @pytest.mark.long
 @pytest.mark.operations
 def test_a_profile_knows_who_signs():
-    finished = run("cpu_profile.py", "--seconds", "3", "--json", "refresh")
+    finished = run("cpu_profile.py", "--seconds", "15", "--json", "refresh")
 
     assert finished.returncode == 0, finished.stderr
     shares = {row["component"]: row["share"] for row in json.loads(finished.stdout)}
-    assert max(shares, key=shares.__getitem__) == "RSA signature"
-    assert {"SQL driver", "HTTP and ASGI", "rotation", "metrics"} <= set(shares)
+    assert len(shares) > 8, "invalid: too few samples to know anything"
+    assert {"RSA signature", "SQL driver", "HTTP and ASGI", "rotation"} <= set(shares)
+    assert shares["RSA signature"] > 0.15
 
 
 async def test_seeding_writes_a_token_for_each_session_to_a_file_of_the_owner_alone(
