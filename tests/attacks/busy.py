@@ -3,6 +3,7 @@
 import random
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from secrets import token_urlsafe
 from uuid import uuid4
 
@@ -135,9 +136,14 @@ class Busy:
         await admin.call("POST", f"{at}/rotate-secret", {})
         for step in ("drop-previous-secret", "disable", "enable"):
             await admin.call("POST", f"{at}/{step}")
-        declared = {
-            "clients": [{**client, "id": f"{client['id']}-2", "secret": f"kts_{uuid4().hex}"}]
+        secret = f"kts_{uuid4().hex}"
+        self.recorder.keep("client_secret", secret)
+        entry = {
+            **client,
+            "id": f"{client['id']}-2",
+            "secret_hash": sha256(secret.encode()).hexdigest(),
         }
+        declared = {"clients": [entry]}
         await admin.call("POST", "/apply-clients", declared)
         signed_in = await self.api.sign_in(await self.person())
         for path in (

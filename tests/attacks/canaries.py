@@ -28,6 +28,8 @@ LEAST = 8
 OPAQUE = 16
 """Characters of a cookie or a hidden field that can be a secret."""
 
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 TEMPLATES = {
     path: re.compile(re.sub(r"{\w+}", "[^/]+", path))
     for name, path in sorted(vars(paths).items())
@@ -104,7 +106,8 @@ class Recorder:
                         self._keep_opaque(PAGES, value)
 
     def _keep_opaque(self, kind: str, value: str) -> None:
-        if len(value) >= OPAQUE:
+        # An id in a form names a session or an application; it opens nothing.
+        if len(value) >= OPAQUE and not UUID.fullmatch(value):
             self.keep(kind, value)
 
 

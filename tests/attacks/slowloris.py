@@ -7,7 +7,7 @@ never hears of it.
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,7 +65,6 @@ class Slow:
     manner: str
     line: socket.socket
     began: float = field(default_factory=time.monotonic)
-    accepted: bool = False
     held: float | None = None
     """Seconds until the server let go of it."""
 
@@ -97,12 +96,9 @@ class Slow:
         if how.drip:
             self.send(how.drip)
 
-    def look(self, ends: Mapping[int, bool]) -> None:
-        """Find our port among the ends that the server, or the kernel for it, still has."""
-        own = self.line.getsockname()[1]
-        self.accepted = self.accepted or ends.get(own, False)
-        # An end that no process owns was not accepted yet, or was given up.
-        if own not in ends or (self.accepted and not ends[own]):
+    def look(self, kept: set[int]) -> None:
+        """Find our port among the connections that the server has, or has yet to accept."""
+        if self.line.getsockname()[1] not in kept:
             self.held = time.monotonic() - self.began
 
     def _read(self, size: int) -> None:
@@ -112,15 +108,19 @@ class Slow:
             return
 
 
-def ends_of(port: int) -> dict[int, bool]:
-    """Return the callers' ports of a server's connections, and whether a process owns its end."""
-    ends = {}
+def kept_by(port: int) -> set[int]:
+    """Return the callers' ports of the connections that a server holds, or has yet to accept."""
+    kept = set()
     for row in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
         fields = row.split()
         local, remote = (int(end.rpartition(":")[2], 16) for end in fields[1:3])
-        if local == port and remote:
-            ends[remote] = fields[9] != "0"
-    return ends
+        if local == port and (fields[9] != "0" or fields[3] in WAITING):
+            kept.add(remote)
+    return kept
+
+
+WAITING = {"01", "08"}
+"""States of a connection that no process owns because none has accepted it (tcp_states.h)."""
 
 
 def hold(
@@ -135,10 +135,10 @@ def hold(
     everybody, deadline = list(going), time.monotonic() + patience
     try:
         while going and time.monotonic() < deadline:
-            ends = ends_of(port)
+            kept = kept_by(port)
             for one in going:
                 one.turn()
-                one.look(ends)
+                one.look(kept)
             yield from (one for one in going if one.held is not None)
             going = [one for one in going if one.held is None]
             watch()

@@ -88,6 +88,7 @@ async def test_no_secret_of_any_endpoint_stands_anywhere(busy, databases, tmp_pa
     print(f"{len(secrets)} secrets of {len(kinds)} kinds: {dict(kinds)}")
     print(f"{len(TEMPLATES)} addresses, {len(recorder.refusals)} refusals,")
     print(f"{len(places) + 1} places, {size:.1f} MiB: {len(found)} found")
+    print(*found, sep="\n")
     assert found == []
     await the_control(busy, tmp_path)
 

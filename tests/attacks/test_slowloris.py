@@ -132,13 +132,13 @@ async def test_every_slow_caller_is_let_go_of_in_time_and_keeps_nobody_out(slow_
 
 
 @pytest.mark.long
-async def test_nor_do_two_thousand_of_them(slow_stand):
-    await attacked(slow_stand, each=200)
+async def test_nor_do_hundreds_of_them(slow_stand):
+    await attacked(slow_stand, each=80)
 
 
 @pytest.mark.long
 async def test_more_connections_than_descriptors_are_survived(databases, shared_redis_url):
-    """A server that may open 200 files meets 1,000 connections; soon after it answers as before."""
+    """A server that may open 200 files meets 700 connections; soon after it answers as before."""
     async with (
         databases.fresh(keyed=True) as url,
         standing(url, shared_redis_url, "https://localhost:8452", **TIMEOUTS) as api,
@@ -149,11 +149,11 @@ async def test_more_connections_than_descriptors_are_survived(databases, shared_
 
         def attack() -> list[Slow]:
             return list(
-                hold(port, ["says nothing"] * 1000, PATIENCE, lambda: seen.append(sockets_of(api)))
+                hold(port, ["says nothing"] * 700, PATIENCE, lambda: seen.append(sockets_of(api)))
             )
 
         held = await asyncio.to_thread(attack)
         assert max(seen) > 150, "invalid: the server was never short of descriptors"
         assert all(one.held is not None for one in held)
         assert (await api.refresh(device)).status_code == 200
-        print(f"1,000 connections at 200 descriptors: {max(seen)} sockets at most, all let go of")
+        print(f"700 connections at 200 descriptors: {max(seen)} sockets at most, all let go of")
