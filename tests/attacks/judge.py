@@ -29,7 +29,7 @@ ROOMS = (
     errors, authorization_errors, device_errors, dpop_errors, registration_errors, request_errors,
 )  # fmt: skip
 REFUSALS = {
-    (one.code, one.status): one.sentence
+    (one.code, one.status, one.sentence)
     for room in ROOMS
     for one in vars(room).values()
     if isinstance(one, type) and issubclass(one, errors.Refusal)
@@ -136,18 +136,10 @@ def misshapen(draft: Draft, answer: Answer) -> Iterator[str]:
         said.get("code", said.get("error")),
         said.get("detail", said.get("error_description")),
     )
-    if REFUSALS.get((code, answer.status)) != sentence and not _is_about_nobody(said):
+    if (code, answer.status, sentence) not in REFUSALS:
         yield f"{code} with {answer.status}: {sentence!r}"
     if answer.header("cache-control") != "no-store":
         yield "a refusal that may be kept"
-
-
-def _is_about_nobody(said: Mapping[str, Any]) -> bool:
-    """Whether one of several classes of the same code and status may have said it."""
-    return any(
-        sentence in {said.get("detail"), said.get("error_description")}
-        for sentence in REFUSALS.values()
-    )
 
 
 def _misshapen_page(draft: Draft, answer: Answer) -> Iterator[str]:

@@ -18,7 +18,7 @@ REFUSED = {
 
 
 def answer(status=200, body=b"", **headers):
-    named = {"content-type": "application/json", "cache-control": "no-store", **headers}
+    named = {"content_type": "application/json", "cache_control": "no-store", **headers}
     pairs = tuple((name.replace("_", "-"), value) for name, value in named.items())
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
     raw = b"".join(f"{name}: {value}\r\n".encode() for name, value in pairs) + text
