@@ -18,6 +18,7 @@
     public_document      JWKS, metadata, status lists: anybody may read and keep them for a while
     security_headers     what every answer of a port says
     limits, listening    the HTTP parser's bounds; listening sockets
+    raw_answer           the answer to what was no request
     server               two ports in one event loop, a clean end
 
 Nothing here reads `Host`, `request.url` or a forwarded header to decide anything: the issuer is

@@ -19,18 +19,14 @@ from enum import Enum
 from typing import Any, Final, NoReturn
 
 import httptools
-import orjson
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from keyturn.errors import HeadTooLarge, InvalidRequest, Refusal, RequestTimeout, UrlTooLong
 from keyturn.settings import ServerSettings
 from keyturn.web.body import note_arrival
+from keyturn.web.raw_answer import raw_answer
 
 REQUEST_LINE: Final = 64
 """Bytes of a request line beside its target."""
@@ -269,7 +265,7 @@ class LimitedProtocol(HttpToolsProtocol):
             # The rubbish came behind a good request: that one is still owed its answer.
             self.cycle.keep_alive = False
             return
-        self.transport.write(_raw_answer(refusal, self.server_state.default_headers))
+        self.transport.write(raw_answer(refusal, self.server_state.default_headers))
         if self._is_answering():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -287,16 +283,3 @@ def _cut_when_unread(transport: asyncio.Transport, seconds: float) -> None:
     if option is not None:
         line = transport.get_extra_info("socket")
         line.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
-
-
-def _raw_answer(refusal: Refusal, headers: list[tuple[bytes, bytes]]) -> bytes:
-    body = orjson.dumps({"error": refusal.code, "error_description": refusal.sentence})
-    every = [
-        *headers,
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-        (b"connection", b"close"),
-    ]
-    lines = b"".join(b"%s: %s\r\n" % pair for pair in every)
-    return b"%s%s\r\n%s" % (STATUS_LINE[refusal.status], lines, body)
