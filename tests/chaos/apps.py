@@ -150,8 +150,9 @@ class App:
 
     async def _leave_everywhere(self) -> None:
         async with self.household.turn:
-            mine, ending = self.session, self.household.sessions
+            mine = self.session
             if mine is not None:
+                ending = [mine, *(one for one in self.household.sessions if one is not mine)]
                 await self._insist(
                     ending,
                     lambda: self.front.end(

@@ -100,12 +100,15 @@ class Front:
     async def end(
         self, kind: Kind, app: str, sessions: Sequence[Session], token: str, client: str
     ) -> Answer:
-        """Log out; `sessions` are all that end by it."""
+        """Log out; `sessions` are all that end by it, the one whose token is presented first.
+
+        A refusal is about that one: its token may have been stolen, and the session ended by it.
+        """
         began = self.history.now
         path = {"log_out": paths.LOGOUT, "log_out_all": paths.LOGOUT_ALL}[kind]
         named = {CLIENT_HEADER: client}
         answer = await self._post(path, json={"refreshToken": token}, headers=named)
-        for session in sessions:
+        for session in sessions[:1] if answer.ends_the_session else sessions:
             self._note(kind, app, session, began, answer)
         return answer
 

@@ -13,11 +13,13 @@ from chaos.history import Event
 from chaos.judge import Verdict
 from chaos.windows import ASKED, Window
 
-WIDTH, LEFT, RIGHT, TOP, LANE, PANEL, GAP = 1380, 290, 170, 64, 20, 130, 46
+WIDTH, LEFT, RIGHT, TOP, LANE, PANEL, GAP = 1430, 340, 170, 64, 20, 130, 46
 INK, SHADOW, GRID, GOOD, BAD = "#1b1f24", "#eceff3", "#d5dae0", "#a9bfe0", "#9b1c1c"
 HATCHES = f"""<defs><pattern id="bad" width="6" height="6" patternUnits="userSpaceOnUse" \
 patternTransform="rotate(45)"><rect width="6" height="6" fill="#ffffff"/><rect width="3" height="6" \
 fill="{BAD}"/></pattern></defs>"""
+WORDS = 0.14
+"""Share of the time axis that a fault's words take."""
 STRETCH = 2.0
 """Seconds that one bar, or one point of a line, sums up."""
 Bins = Sequence[Sequence[Event]]
@@ -119,9 +121,15 @@ def _faults(
         y = TOP + LANE * lanes.index(one.fault) + 3
         yield _box(begin, y, width, LANE - 6, INK)
         failed = f"{one.failed} failed in {one.seconds:.1f} s" if one.failed else "no error"
-        is_late = begin > panel.x(panel.seconds * 0.75)
-        x, anchor = (begin - 5, "end") if is_late else (begin + width + 5, "start")
+        is_left = begin > panel.x(panel.seconds * 0.75) or _is_followed(one, windows, panel)
+        x, anchor = (begin - 5, "end") if is_left else (begin + width + 5, "start")
         yield _text(x, y + 11, failed, anchor=anchor, size=11)
+
+
+def _is_followed(window: Window, windows: Sequence[Window], panel: Panel) -> bool:
+    """Whether the same fault comes again where its words would stand."""
+    again = (one.began - window.began for one in windows if one.fault == window.fault)
+    return any(0 < later < panel.seconds * WORDS for later in again)
 
 
 def _reach(window: Window, panel: Panel) -> tuple[float, float]:
