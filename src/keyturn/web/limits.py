@@ -275,8 +275,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def _cut_when_unread(transport: asyncio.Transport, seconds: float) -> None:
-    """Have the kernel cut a connection whose window stays shut, where it can (Linux).
+    """Have the kernel cut a connection that takes no whole segment for so long (Linux).
 
+    That cuts a caller, too, who reads but never opens the window far enough for the next segment.
     A transport that is closed with bytes unsent would wait for such a caller for ever.
     """
     option = getattr(socket, "TCP_USER_TIMEOUT", None)

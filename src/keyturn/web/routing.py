@@ -7,9 +7,11 @@ answered from one table, and its exceptions in one place.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Self
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -17,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from keyturn.errors import Refusal
 from keyturn.web.responses import (
     ErrorPage,
+    answer_http_exception,
     answer_nobody,
     answer_refusal,
     answer_unforeseen,
@@ -36,15 +39,14 @@ class Routed:
 
     @classmethod
     def of(cls, routes: Sequence[Route], page: ErrorPage | None = None) -> Self:
-        """Build it; `page` shows refusals to people."""
+        """Build it; `page` shows refusals to people. Raises `ValueError` for ambiguous routes."""
         app = Starlette(routes=routes, exception_handlers=error_handlers(page))
         app.router.redirect_slashes = False  # its target is made of the Host header
-        fixed = {
-            (method, route.path): route
-            for route in routes
-            if not route.param_convertors
-            for method in route.methods or ()
-        }
+        plain = [route for route in routes if not route.param_convertors]
+        doors = [((method, one.path), one) for one in plain for method in one.methods or ()]
+        fixed = dict(doors)
+        if len(fixed) != len(doors) or not all(iscoroutinefunction(one.endpoint) for one in plain):
+            raise ValueError("routing: a door twice, or one that is no coroutine")
         return cls(app, fixed, page)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,6 +64,8 @@ class Routed:
             response = await answer_refusal(request, refusal, self.page)
         except ClientDisconnect as gone:
             response = await answer_nobody(request, gone)
+        except HTTPException as error:
+            response = await answer_http_exception(request, error, self.page)
         except Exception as error:
             response = await answer_unforeseen(request, error)
             await response(scope, receive, send)

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
@@ -25,11 +26,21 @@ async def hang_up(_request):
     raise ClientDisconnect
 
 
+async def find_nothing(_request):
+    raise HTTPException(404)
+
+
 async def greet(_request):
     return Response("hello")
 
 
-DOORS = {"refuse": refuse, "fail": fail, "hang_up": hang_up, "greet": greet}
+DOORS = {
+    "refuse": refuse,
+    "fail": fail,
+    "hang_up": hang_up,
+    "greet": greet,
+    "nothing": find_nothing,
+}
 APP = Routed.of(
     [
         route
@@ -87,3 +98,19 @@ def test_what_no_door_answers_is_refused(path, method, status):
 
 def test_a_head_is_answered_where_a_get_is():
     assert ask("/greet", "HEAD")[0] == 200
+
+
+def greet_at_once(_request):
+    return Response("hello")
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        [Route("/a", greet), Route("/b", greet), Route("/a", refuse)],
+        [Route("/a", greet_at_once)],
+    ],
+)
+def test_a_door_twice_and_one_that_is_no_coroutine_are_refused(routes):
+    with pytest.raises(ValueError, match="routing"):
+        Routed.of(routes)
