@@ -83,6 +83,8 @@ KNOWN_HEADERS = frozenset(
 """Anything else would be a header that a caller has smuggled in."""
 SENT_ON = frozenset({CALLBACK, GOODBYE})
 TELLTALES = (b"Traceback", b"asyncpg", b"starlette", b"uvicorn", b"site-packages")
+BENT = frozenset({"other_path", "other_id"})
+"""Mutations after which a request is for another address."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -159,10 +161,10 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 def allowed(draft: Draft) -> set[str]:
     """Return the families that may answer: the path's own, and what cannot be read is JSON anywhere."""
+    if not BENT.isdisjoint(draft.mutations):
+        return {PROTOCOL, SESSION, ADMIN, PAGE}  # whose it is now, only the router knows
     wants_page = any(name == "Accept" for name, _ in draft.headers)
     template = draft.door.partition(" ")[2]
-    if draft.path.partition("?")[0] not in {template, *PAGES} and "{" not in template:
-        return {PROTOCOL, SESSION, ADMIN, PAGE}  # bent: whose it is now, only the router knows
     if draft.path.startswith("/admin"):
         return {ADMIN, PROTOCOL}
     if draft.path.startswith("/auth/"):

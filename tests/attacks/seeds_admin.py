@@ -11,11 +11,13 @@ from attacks.seeds_protocol import bearer, document
 from attacks.stock import KINDS, Stock
 from keyturn import paths
 
-FATAL = {
-    f"DELETE {paths.ADMIN_USER}",
-    f"POST {paths.ADMIN_USER_END_SESSIONS}",
-    f"POST {paths.ADMIN_USER_PASSWORD}",
-}
+
+def user(stock: Stock, door: str) -> str:
+    """Return whom a call is about: who is closed is nobody for the others."""
+    if door == f"DELETE {paths.ADMIN_USER}":
+        return str(stock.closed.id)
+    ends = {f"POST {paths.ADMIN_USER_END_SESSIONS}", f"POST {paths.ADMIN_USER_PASSWORD}"}
+    return str((stock.doomed if door in ends else stock.victim).id)
 
 
 def call(
@@ -28,7 +30,7 @@ def call(
 ) -> Draft:
     """Return a call of an operator's program, about the victim."""
     ids = {
-        "user_id": str((stock.doomed if door in FATAL else stock.victim).id),
+        "user_id": user(stock, door),
         "client_id": stock.clients["victim"],
         "session_id": str(stock.session("token").session_id),
         "token_id": stock.held["token_id"],

@@ -196,7 +196,7 @@ def register(stock: Stock) -> Draft:
 
 def registration(stock: Stock, *, method: str) -> Draft:
     """A client reads, changes or closes its registration."""
-    said = stock.held["registered"]
+    said = stock.held[f"registered for {method}"]
     shown = [bearer(said["registration_access_token"])]
     body = {**BODY_OF_REGISTRATION, "client_id": said["client_id"]} if method == "PUT" else None
     path = paths.REGISTRATION.replace("{client_id}", said["client_id"])

@@ -1,7 +1,7 @@
 """One of everything that a valid request needs, made anew for each batch: mutants use it up.
 
 Whoever plays the attacker here holds it all: the best that mutants can begin with. What may end
-everything of a person is aimed at two of their own, the victim and the doomed.
+everything of a person is aimed at people of their own: the victim, the doomed, the closed.
 """
 
 from dataclasses import dataclass, field
@@ -70,12 +70,14 @@ class Stock:
     person: Person = field(init=False)
     victim: Person = field(init=False)
     doomed: Person = field(init=False)
+    closed: Person = field(init=False)
 
     @classmethod
     async def made(cls, api: Api, dice: Random) -> Self:
         """Make one of everything."""
         stock = cls(api, dice)
         stock.person, stock.victim, stock.doomed = [await api.person() for _ in range(3)]
+        stock.closed = await api.person()
         stock.keep("password", PASSWORD)
         await stock._register()
         await stock._sign_in()
@@ -187,17 +189,21 @@ class Stock:
                 self.clients[kind], grant_type="client_credentials", scope=scope
             )
             self.held[kind] = self.keep("access token", answer.json()["access_token"])
+        self.held["token_id"] = (await self._initial_token())["id"]
         made = await self._initial_token()
-        self.held["token_id"] = made["id"]
         self.held["initial"] = self.keep("initial access token", made["token"])
+        for method in ("GET", "PUT", "DELETE"):
+            self.held[f"registered for {method}"] = await self._register_itself()
+
+    async def _register_itself(self) -> Any:
         answer = await self.api.callers[0].post(
             "/oauth2/register",
             json={"redirect_uris": [CALLBACK]},
-            headers={"authorization": f"Bearer {made['token']}"},
+            headers={"authorization": f"Bearer {self.held['initial']}"},
         )
-        self.held["registered"] = answer.json()
-        self.keep("registration token", self.held["registered"]["registration_access_token"])
-        self.keep("client secret", self.held["registered"]["client_secret"])
+        self.keep("registration token", answer.json()["registration_access_token"])
+        self.keep("client secret", answer.json()["client_secret"])
+        return answer.json()
 
     async def _initial_token(self) -> Any:
         async with httpx2.AsyncClient(base_url=self.api.replicas[0].management_url) as caller:
