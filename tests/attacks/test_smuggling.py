@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from attacks.smuggling import FORM, MARK, POST, PROBES, WANTED, length
+from attacks.smuggling import FORM, HIDDEN, MARK, POST, PROBES, WANTED, length
 from support.site import Conversation
 
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3})")
@@ -76,6 +76,12 @@ async def test_nothing_hidden_in_a_request_becomes_one(target, probe):
     found = await probed(target, port_of(target.replicas[0].url), probe.raw)
     assert set(found[:1]) <= probe.statuses
     assert found[1:] in ([], [401])
+
+
+async def test_a_hidden_request_that_became_one_would_be_found(target):
+    honest = POST + FORM + length(3) + b"\r\na=1"
+    with pytest.raises(AssertionError, match="keys"):
+        await probed(target, port_of(target.replicas[0].url), honest + HIDDEN)
 
 
 @pytest.mark.long
