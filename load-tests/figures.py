@@ -125,11 +125,14 @@ def _faults(document: Document) -> str:
 
 
 def _attacks(document: Document) -> str:
-    """Return one line: every count that all suites have, summed over them."""
+    """Return one line: every suite with its counts."""
     rows: Sequence[Row] = document["rows"]
-    names = [name for name in rows[0] if all(_counted(row.get(name)) for row in rows)]
-    sums = [f"{name.replace('_', ' ')} {sum(row[name] for row in rows):,}" for name in names]
-    return f"Attacks: {', '.join([f'{len(rows)} suites', *sums])} ({made(document)})."
+    told = [f"{row['suite']} ({', '.join(_counts(row))})" for row in rows]
+    return f"Attacks: {'; '.join(told)} ({made(document)})."
+
+
+def _counts(row: Row) -> list[str]:
+    return [f"{name} {value:,}" for name, value in row.items() if _counted(value)]
 
 
 def _counted(value: object) -> bool:

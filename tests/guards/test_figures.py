@@ -80,7 +80,10 @@ def test_a_page_says_what_is_recorded():
     assert "| 10,000 | 600 | 1.23 | 4.5 | 150 | 9,000 |" in page
     assert "Faults: 2 runs of 300 s with 50 apps: sign-ins lost 0, " in page
     assert "; 1 of 1 planted bugs found (A machine; 2026-01-31; `do.py`)." in page
-    assert "Attacks: 2 suites, requests 200,000, failed 0 (A machine;" in page
+    assert (
+        "Attacks: mutated (requests 100,000, failed 0); mutated (requests 100,000, failed 0) (A"
+        in page
+    )
     assert figures.written(page, RECORDED) == page
 
 
