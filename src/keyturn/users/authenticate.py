@@ -1,6 +1,7 @@
 """E-mail and password against an account (OWASP ASVS 6.3): one refusal for every reason.
 
-The order is the point. The attempt is counted first. Then the account is read, with the
+The order is the point. Where no password can be checked now, nothing is asked: a flood is shed for
+next to nothing. Else the attempt is counted first. Then the account is read, with the
 database's time: a session starts only if nothing closed the account after that moment. Then a
 hash is computed, for an unknown or a disabled account too, so that the clock tells nothing.
 Last, the account is held still for an instant to see that what was checked still holds: a
@@ -66,6 +67,7 @@ class Authenticator:
         password_text.presented(password)
         key = _key_of(email)
         with self._counted(attempt):
+            self.passwords.pool.check_room()
             async with self.throttle.guess(key or email, address):
                 row = await self._read(key)
                 credential = None if row is None else Credential.from_row(row)
@@ -80,6 +82,7 @@ class Authenticator:
         attempt = Attempt(address, "reauthenticated", "reauthentication_failed", again=True)
         password_text.presented(password)
         with self._counted(attempt):
+            self.passwords.pool.check_room()
             row = await self.database.fetch_row(SQL["credential_by_id"], user_id)
             credential = None if row is None else Credential.from_row(row)
             account = str(user_id) if credential is None else credential.email_key

@@ -52,9 +52,7 @@ class HashPool:
 
         Raises `Unavailable` at once when the queue is full, or when the deadline passes.
         """
-        if self._held >= self._workers + self.settings.queue_limit:
-            self.metrics.hash_refused("queue")
-            raise Unavailable("password hashing: the queue is full", retry_after=RETRY_AFTER)
+        self.check_room()
         started = self.clock.monotonic()
         try:
             async with asyncio.timeout(self.settings.deadline):
@@ -65,6 +63,12 @@ class HashPool:
             raise Unavailable("password hashing: too slow", retry_after=RETRY_AFTER) from error
         self.metrics.hash_duration[algorithm].observe(self.clock.monotonic() - started)
         return result
+
+    def check_room(self) -> None:
+        """Raise `Unavailable` when the queue is full: asked first, a flood costs nobody a query."""
+        if self._held >= self._workers + self.settings.queue_limit:
+            self.metrics.hash_refused("queue")
+            raise Unavailable("password hashing: the queue is full", retry_after=RETRY_AFTER)
 
     def _submit(self, work: Callable[[], Result]) -> "asyncio.Future[Result]":
         loop = asyncio.get_running_loop()
