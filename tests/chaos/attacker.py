@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from uuid import UUID
 
 from chaos.apps import App
@@ -23,34 +24,61 @@ HAUNTS = 25.0
 """Seconds for which the tokens of an ended session are tried: longer than every bound."""
 HAUNTS_EVERY = 0.7
 OTHER_CLIENT = "shop"
+BEYOND = 0.5
+"""Seconds after the grace in which a direct parent is let be: the app may have been told late."""
 
 
 @dataclass
 class Thief:
-    """Presents tokens that their owner has left behind at least twice."""
+    """Presents tokens that their owner has left behind: twice at least, or for longer than a grace."""
 
     apps: list[App]
     front: Front
     rng: random.Random
+    grace: float
     haunting: set[asyncio.Task[None]] = field(default_factory=set)
     name: str = "thief"
     stopped: bool = False
 
     async def live(self) -> None:
-        """Every other theft is in another client's name."""
-        while not self.stopped:
+        """Every third theft is of a direct parent, if one is old enough."""
+        for turn in count():
             await asyncio.sleep(self.rng.uniform(*STEALS))
-            victims = [app for app in self.apps if app.session and len(app.session.seen) > 1]
-            if victims:
-                await self._rob(self.rng.choice(victims))
+            if self.stopped:
+                return
+            if turn % 3 != 2 or not await self._steal_a_parent():
+                await self._steal_an_ancestor()
 
-    async def _rob(self, victim: App) -> None:
-        session = victim.session
-        assert session is not None
+    async def _steal_a_parent(self) -> bool:
+        """Its grace is over, and until its owner refreshes nothing but time says so."""
+        last = self.front.history.now - self.grace - BEYOND
+        victims = [
+            (app, session)
+            for app in self.apps
+            if (session := app.session) and session.seen and session.moved_at < last
+        ]
+        if victims:
+            victim, session = self.rng.choice(victims)
+            await self._replay(victim, session, session.seen[-1])
+        return bool(victims)
+
+    async def _steal_an_ancestor(self) -> None:
+        """Every other time it is presented in another client's name."""
+        victims = [
+            (app, session)
+            for app in self.apps
+            if (session := app.session) and len(session.seen) > 1
+        ]
+        if not victims:
+            return
+        victim, session = self.rng.choice(victims)
         token = self.rng.choice(session.seen[:-1])
         if self.rng.random() < 0.5:
             await self.front.refresh("foreign", self.name, session, token, OTHER_CLIENT)
-            return
+        else:
+            await self._replay(victim, session, token)
+
+    async def _replay(self, victim: App, session: Session, token: str) -> None:
         answer = await self.front.refresh("replay", self.name, session, token, victim.client)
         if answer.ends_the_session:
             self.haunt(victim, session)

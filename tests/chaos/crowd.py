@@ -56,7 +56,7 @@ class Crowd:
         cls, world: World, front: Front, apis: Sequence[Verifier], size: int, rng: random.Random
     ) -> "Crowd":
         apps: list[App] = []
-        thief = Thief(apps, front, random.Random(rng.random()))
+        thief = Thief(apps, front, random.Random(rng.random()), world.grace)
         households = [Household(person) for person in world.people]
         for number in range(size):
             household = households[number % len(households)]

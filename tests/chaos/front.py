@@ -31,6 +31,8 @@ class Session:
     """Before this it has not expired."""
     seen: list[str] = field(default_factory=list, repr=False)
     """Every refresh token there was before, the oldest first: what a thief may have copied."""
+    moved_at: float = 0.0
+    """When the app came to know its newest token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ class Front:
         given = _given(answer)
         if given != session.refresh:
             session.seen.append(session.refresh)
+            session.moved_at = self.history.now
         session.refresh = given
         session.access = answer.body.get("access_token") or answer.body["accessToken"]
         self._date(session, answer)

@@ -114,7 +114,7 @@ def accepted(story: Story) -> Iterator[str]:
     for one in story.events:
         if _is_accepted(one) and one.began > _bound(story, one) and not story.may_be_undone:
             yield _said(one, f"is accepted {one.began - story.ended_at:.1f} s after the end")
-    for one in story.of("replay", "foreign"):
+    for one in story.of("refresh", "replay", "foreign"):
         if one.is_good and one.began > story.superseded_at(one.generation, one.began):
             yield _said(one, "is answered although it was superseded")
 

@@ -51,6 +51,12 @@ REVOKED_UNLESS_PARENT = """\
     is_parent = codec.child(token).hash == stored.token_hash
     if stored.revoked and not (stored.is_within(presented.grace) and is_parent):
 """
+WITHIN = """\
+        stored.is_within(presented.grace)
+        or stored.rotated_at"""
+EVER = """\
+        bool(presented.grace)
+        or stored.rotated_at"""
 PERSISTED = """\
             refreshed = await self._persist(request, presented)
 """
@@ -78,6 +84,12 @@ BUGS: dict[str, Bug] = {
         "A token inside its grace is answered before it is asked whether the session was ended",
         "sessions/decision.py",
         ((REVOKED, REVOKED_UNLESS_PARENT),),
+        shows="revoked or reused tokens accepted after their bound",
+    ),
+    "endless-grace": Bug(
+        "A token's direct parent is answered long after the grace",
+        "sessions/decision.py",
+        ((WITHIN, EVER),),
         shows="revoked or reused tokens accepted after their bound",
     ),
     "unmoved-marker": Bug(

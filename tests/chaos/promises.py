@@ -27,6 +27,11 @@ class Promises:
 
     Sessions that began in the lag are gone, and what was ended in it lives again.
     """
+    losing: frozenset[str] = frozenset({"F3", "F4", "F5"})
+    """Faults that may undo rotations which apps were told of (`postgres.async_rotation`).
+
+    Such a session heals when its newest token is presented, and a new grace begins then.
+    """
     misdating: frozenset[str] = frozenset({"F19"})
     """Faults of a replica's clock: what it introspects it holds against its own time.
 

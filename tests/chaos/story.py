@@ -21,6 +21,8 @@ class Story:
     promises: Promises
     lags: Sequence[Span]
     """When a standby that was promoted afterwards lagged."""
+    losses: Sequence[Span]
+    """When rotations that somebody was told of may have been undone."""
 
     def of(self, *kinds: str) -> Sequence[Event]:
         """Return the events of these kinds."""
@@ -102,11 +104,14 @@ class Story:
     def superseded_at(self, generation: int, before: float) -> float:
         """Return when this generation was known to be beyond any grace, as far as `before` tells.
 
-        Its grandchild was given, or its child a grace ago (no later answer may have healed it).
+        Its grandchild was given, or its child a grace ago: giving it again prolongs nothing. What
+        was given before rotations were lost does not count, as a session that heals has a new grace.
         """
+        lost_until = max((end for begin, end in self.losses if begin <= before), default=-inf)
         answers = [one for one in self.events if one.at <= before]
         grandchild = min((one.at for one in answers if one.given > generation + 1), default=inf)
-        child = max((one.at for one in answers if one.given == generation + 1), default=inf)
+        given = [one for one in answers if one.given == generation + 1]
+        child = min((one.at for one in given if one.began >= lost_until), default=inf)
         return min(grandchild, child + self.promises.grace)
 
     def _lies_in_a_lag(self, *kinds: str) -> bool:
@@ -120,10 +125,12 @@ class Story:
 def stories(events: Iterable[Event], promises: Promises) -> Sequence[Story]:
     """Return one story for each session."""
     history = list(events)
-    lags = [span for fault, *span in spans(history) if fault in promises.forgetting]
+    found = spans(history)
+    lags = [(begin, end) for fault, begin, end in found if fault in promises.forgetting]
+    losses = [(begin, end) for fault, begin, end in found if fault in promises.losing]
     ordered = sorted((one for one in history if one.session), key=lambda one: one.session)
     grouped = groupby(ordered, key=lambda one: one.session)
-    return [Story(session, list(group), promises, lags) for session, group in grouped]  # type: ignore[arg-type]
+    return [Story(session, list(group), promises, lags, losses) for session, group in grouped]
 
 
 def spans(events: Iterable[Event]) -> Sequence[tuple[str, float, float]]:

@@ -196,6 +196,37 @@ def test_a_parent_is_answered_within_the_grace_and_reused_after_it(past):
     assert past.zeros[2] == 1
 
 
+def test_answers_that_give_the_child_again_prolong_no_grace(past):
+    for at in range(15, 24, 2):
+        past.refreshed(at, 2, 2)
+    past.replayed(24, 1, status=200, error="", given=2, token="t2").row()
+    assert past.zeros == (0, 0, 1, 0)
+
+
+def test_an_owner_who_presents_what_is_superseded_must_be_refused_as_a_thief(past):
+    assert past.refreshed(22, 1, 2).zeros == (0, 0, 0, 0)
+    assert past.refreshed(24, 1, 2).row().zeros == (0, 0, 1, 0)
+
+
+def test_a_retry_however_late_is_good_while_nobody_was_given_the_child(past):
+    past.refused(25, 2, status=0).refused(30, 2, status=503).refreshed(60, 2, 3).row()
+    assert past.zeros == (0, 0, 0, 0)
+
+
+def test_a_rotation_that_was_lost_has_a_new_grace_from_when_it_healed(past):
+    past.fault(14, 16, "F3").replayed(24, 1, status=200, error="", given=2, token="t2")
+    assert past.zeros == (0, 0, 0, 0)
+    past.refreshed(17, 2, 2).refreshed(21, 2, 2).refreshed(26, 2, 2).row()
+    assert past.zeros == (0, 0, 0, 0)
+    past.replayed(28, 1, status=200, error="", given=2, token="t2")
+    assert past.zeros == (0, 0, 1, 0)
+
+
+def test_a_fault_that_loses_nothing_gives_no_new_grace(past):
+    past.fault(14, 16, "F1").replayed(24, 1, status=200, error="", given=2, token="t2").row()
+    assert past.zeros == (0, 0, 1, 0)
+
+
 def test_a_reuse_that_does_not_end_the_session_went_unseen(past):
     assert past.replayed(30, 0).refreshed(31, 2, 3).row().zeros == (0, 0, 1, 0)
 
