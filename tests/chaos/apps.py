@@ -8,6 +8,7 @@ alone. Its API calls are checked offline, by `keyturn_verifier`.
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +21,10 @@ PAUSE = (0.3, 1.0)
 """Seconds between two looks at what there is to do."""
 AGAIN = (0.2, 0.6)
 """Seconds before the same token is sent again, unless the server wants to be left alone longer."""
+LONGEST_WAIT = 5.0
+"""Seconds that an app obeys a server that wants to be left alone: the grace goes on meanwhile."""
+LAST = 60.0
+"""Seconds an app tries to be answered when everything is whole; after them it never is."""
 LATE = 3.0
 """Seconds that a copied tab may lie asleep before it uses its copy: well within the grace."""
 LEAVES, LEAVES_EVERYWHERE, INTROSPECTS = 0.012, 0.003, 0.2
@@ -75,13 +80,23 @@ class App:
             self.session = await self.front.sign_in(self.name, person, self.client)
 
     async def settle(self) -> None:
-        """When everything is over and whole: refresh once more, until there is an answer."""
-        if self.session is not None:
-            await self._renew(self.session)
+        """When everything is over and whole: refresh or sign in, until there is an answer.
+
+        Whoever gets none in all that time is the judge's.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST):
+                if self.session is not None:
+                    await self._renew(self.session, last=True)
+                while self.session is None:
+                    await self.sign_in()
+                    await asyncio.sleep(self.rng.uniform(*AGAIN))
 
     async def _use(self, session: Session) -> None:
         if self.front.history.now >= session.due:
             await self._renew_in_tabs(session)
+        if self.stopped:
+            return
         if self.session is session and self.front.history.now < session.over:
             await self.call(session)
             if self.rng.random() < INTROSPECTS:
@@ -98,15 +113,24 @@ class App:
             tabs.append(self._use_copy(session, session.refresh))
         await asyncio.gather(*tabs)
 
-    async def _renew(self, session: Session) -> None:
+    async def _renew(self, session: Session, *, last: bool = False) -> None:
         """Send the stored token until there is an answer, or another tab was faster."""
         sent = session.refresh
-        while self.session is session and session.refresh == sent:
+        while (last or not self.stopped) and self._holds(session, sent):
             answer = await self._refresh(session, sent)
             self._keep(session, sent, answer)
             if answer.is_good:
                 return
-            await asyncio.sleep(max(answer.retry_after, self.rng.uniform(*AGAIN)))
+            await self._wait(answer)
+
+    async def _wait(self, answer: Answer) -> None:
+        """Leave the server alone before it is asked again."""
+        wanted = min(answer.retry_after, LONGEST_WAIT)
+        await asyncio.sleep(max(wanted, self.rng.uniform(*AGAIN)))
+
+    def _holds(self, session: Session, token: str) -> bool:
+        """Whether this is what is stored."""
+        return self.session is session and session.refresh == token
 
     async def _use_copy(self, session: Session, sent: str) -> None:
         """A tab that was asleep uses what it copied, once; the store may have moved meanwhile."""
@@ -120,7 +144,7 @@ class App:
         return await self.front.refresh("refresh", self.name, session, token, self.client)
 
     def _keep(self, session: Session, sent: str, answer: Answer) -> None:
-        if self.session is not session or session.refresh != sent:
+        if not self._holds(session, sent):
             return
         if answer.is_good:
             self.front.renewed(session, answer)
@@ -169,4 +193,4 @@ class App:
                     self.on_end(self, session)
             if answer.is_good or answer.ends_the_session:
                 return
-            await asyncio.sleep(max(answer.retry_after, self.rng.uniform(*AGAIN)))
+            await self._wait(answer)

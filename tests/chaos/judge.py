@@ -61,7 +61,7 @@ def judge(events: Sequence[Event], promises: Promises) -> Verdict:
     excused = Counter(reason for one in told for reason in excuses(one))
     counts = Counter(one.kind for one in events if one.kind not in {"fault", "row"})
     return Verdict(
-        lost=[said for one in told for said in lost(one)],
+        lost=[*(said for one in told for said in lost(one)), *shut_out(events)],
         forked=[said for one in told for said in forked(one)],
         accepted=[said for one in told for said in accepted(one)],
         blamed=[*strangers_blamed(events), *(said for one in told for said in blamed(one))],
@@ -93,8 +93,17 @@ def lost(story: Story) -> Iterator[str]:
             yield _said(one, f"is told {one.error}; the row is {row}")
             return
     asked = story.of("refresh")
-    if asked and asked[-1].is_failing and story.of("row") and not story.reason:
+    # Who asked to leave has stopped asking for anything else, answered or not.
+    if asked and _is_unanswered(asked[-1]) and story.lives and not story.of("log_out"):
         yield _said(asked[-1], "is never answered again")
+
+
+def shut_out(events: Sequence[Event]) -> Iterator[str]:
+    """Say that an app was never let in again, although it asked to the end."""
+    last = {one.app: one for one in events if one.kind == "sign_in"}
+    for one in last.values():
+        if _is_unanswered(one):
+            yield _said(one, "is never answered again")
 
 
 def forked(story: Story) -> Iterator[str]:
@@ -121,9 +130,8 @@ def accepted(story: Story) -> Iterator[str]:
 
 def blamed(story: Story) -> Iterator[str]:
     """Say that a caller was blamed although its session was, and stayed, alive."""
-    alive = not story.reason and story.of("row")
     for one in unexplained(story):
-        if one.error != "invalid_grant" or alive:
+        if one.error != "invalid_grant" or story.lives:
             yield _said(one, f"is told {one.status} {one.error}; the row is alive")
     for one in story.of("call", "introspect", *ENDINGS):
         if _is_wrongly_denied(story, one) and not story.is_misdated(one):
@@ -151,6 +159,11 @@ def excuses(story: Story) -> Iterator[str]:
     for one in story.of("introspect"):
         if _is_wrongly_denied(story, one) and story.is_misdated(one):
             yield "told inactive while the clock of a replica was wrong"
+
+
+def _is_unanswered(event: Event) -> bool:
+    """Whether it says neither yes nor no: trouble, or a limit."""
+    return not event.is_good and not event.is_refused
 
 
 def _is_accepted(event: Event) -> bool:

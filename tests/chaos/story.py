@@ -71,6 +71,11 @@ class Story:
         """Why the database says that it ended: "" for alive, "missing" for no row."""
         return next((one.error for one in self.of("row")), "")
 
+    @property
+    def lives(self) -> bool:
+        """Whether the database says at the end that it never ended."""
+        return bool(self.of("row")) and not self.reason
+
     @cached_property
     def newest(self) -> int:
         """The newest generation that was given to anybody."""
