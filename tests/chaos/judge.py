@@ -69,8 +69,20 @@ def judge(events: Sequence[Event], promises: Promises) -> Verdict:
         counts=counts,
         windows=windows(events),
         p99_outside=p99_outside(events),
-        untried=[kind for kind in (*TRIED, *ATTACKS) if not counts[kind]],
+        untried=[*untried(events)],
     )
+
+
+def untried(events: Sequence[Event]) -> Iterator[str]:
+    """Name what was never decided: done for who may, refused to who may not."""
+    done = {one.kind for one in events if one.is_good}
+    refused = {one.kind for one in events if one.is_refused}
+    yield from (kind for kind in TRIED if kind not in done)
+    yield from (kind for kind in ATTACKS if kind not in refused)
+    if not any(one.kind == "call" and one.error == "revoked" for one in events):
+        yield "a call told revoked"
+    if not any(one.kind == "fault" and one.error == "ends" for one in events):
+        yield "any fault"
 
 
 def is_explained(story: Story, refusal: Event) -> bool:

@@ -1,6 +1,6 @@
 """The verdict in words: the four zeros, what each fault cost, and every finding."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from chaos.judge import Verdict
 
@@ -21,9 +21,21 @@ def report(title: str, verdict: Verdict, titles: Mapping[str, str]) -> str:
         *(f"{name}: {count}" for name, count in verdict.zeros.items()),
         *(f"not promised, {name}: {count}" for name, count in verdict.excused.items()),
         *(f"never tried: {kind}" for kind in verdict.untried),
+        *_unreached(verdict, titles),
         *_findings(verdict),
     ]
     return "\n".join(lines)
+
+
+def unreached(verdict: Verdict, titles: Mapping[str, str]) -> Sequence[str]:
+    """Return the faults that the time was too short for."""
+    return sorted(set(titles) - {one.fault for one in verdict.windows})
+
+
+def _unreached(verdict: Verdict, titles: Mapping[str, str]) -> Iterable[str]:
+    names = unreached(verdict, titles)
+    if names:
+        yield f"not reached: {', '.join(names)}"
 
 
 def _windows(verdict: Verdict, titles: Mapping[str, str]) -> Iterable[str]:

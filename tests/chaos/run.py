@@ -27,7 +27,7 @@ from chaos.history import Event, History
 from chaos.judge import Verdict, judge
 from chaos.planted import BUGS, Bug, planted
 from chaos.promises import Promises
-from chaos.report import report
+from chaos.report import report, unreached
 from chaos.schedule import Planned, plan, play
 from chaos.timeline import draw
 from chaos.world import World
@@ -36,6 +36,7 @@ from support import quick_hashes
 HOUSEHOLD = 2
 """Apps of one person."""
 HELD, BROKEN = 0, 3
+TITLES = {one.id: one.title for one in FAULTS.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run, print, draw, and return the exit code."""
     wanted = _parse(arguments)
     events, verdict = asyncio.run(chaos(wanted))
-    titles = {one.id: one.title for one in FAULTS.values()}
-    print(report(wanted.title, verdict, titles))
+    print(report(wanted.title, verdict, TITLES))
     if wanted.picture:
-        picture = draw(wanted.title, events, verdict, titles)
+        picture = draw(wanted.title, events, verdict, TITLES)
         wanted.picture.write_text(picture, encoding="utf-8")
         print(f"picture: {wanted.picture}")
     if wanted.history:
@@ -134,6 +134,8 @@ def _record(wanted: Wanted, verdict: Verdict) -> None:
     rows = [one for one in kept.get("rows", []) if {name: one.get(name) for name in key} != key]
     row = key | {"seconds": wanted.seconds, "apps": wanted.apps, "zeros": dict(verdict.zeros)}
     row |= {"counts": dict(verdict.counts), "excused": dict(verdict.excused)}
+    row |= {"holds": verdict.holds, "untried": list(verdict.untried)}
+    row |= {"not_reached": list(unreached(verdict, TITLES))}
     row |= {"p99_outside": verdict.p99_outside, "windows": [asdict(one) for one in verdict.windows]}
     command = f"python tests/chaos/run.py --seconds {wanted.seconds:g} --seed N"
     record(wanted.json, command, [*rows, row])

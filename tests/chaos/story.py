@@ -144,6 +144,6 @@ def spans(events: Iterable[Event]) -> Sequence[tuple[str, float, float]]:
     for one in events:
         if one.kind == "fault" and one.error == "begins":
             on[one.fault] = one.at
-        elif one.kind == "fault":
+        elif one.kind == "fault" and one.error == "ends":
             found.append((one.fault, on.pop(one.fault), one.at))
     return sorted([*found, *((fault, at, inf) for fault, at in on.items())], key=lambda one: one[1])

@@ -1,5 +1,7 @@
 """The judge finds what is planted in a history, and nothing in an honest one."""
 
+from dataclasses import replace
+
 import pytest
 
 from chaos.past import Past
@@ -15,11 +17,34 @@ def test_zeros_of_a_run_that_tried_nothing_say_nothing(past):
     assert {"replay", "foreign", "posthumous", "revoke"} <= set(past.verdict.untried)
 
 
-def test_zeros_of_a_run_that_tried_everything_hold(past):
+def everything(past):
     past.replayed(20, 0, "foreign").add(21, "call").add(21, "introspect")
     past.add(22, "log_out").add(22, "log_out_all").add(22, "revoke")
     past.replayed(23, 2, "posthumous").replayed(23, 0).row("logout")
-    assert past.verdict.holds, past.verdict
+    return past.add(24, "call", status=401, error="revoked").fault(25, 26)
+
+
+def test_zeros_of_a_run_that_tried_everything_hold(past):
+    assert everything(past).verdict.holds, past.verdict
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["sign_in", "log_out", "revoke", "call", "introspect", "replay", "foreign", "posthumous"],
+)
+def test_what_was_never_decided_was_never_tried(past, kind):
+    everything(past)
+    past.events = [
+        replace(one, status=503, error="") if one.kind == kind else one for one in past.events
+    ]
+    assert kind in past.verdict.untried
+    assert not past.verdict.holds
+
+
+def test_a_run_without_a_fault_or_without_a_revoked_call_says_nothing(past):
+    everything(past)
+    past.events = [one for one in past.events if one.kind != "fault" and one.error != "revoked"]
+    assert past.verdict.untried == ["a call told revoked", "any fault"]
 
 
 def test_a_refusal_out_of_the_blue_is_a_lost_sign_in(past):
