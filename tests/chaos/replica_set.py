@@ -1,6 +1,7 @@
 """The replicas behind the balancer, each with wires of its own to PostgreSQL and Redis."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ class Spot:
     """By the port of the server that each leads to."""
     redis_wire: Proxy
     replica: Replica | None = None
+    """None, too, once it was killed or stopped: whoever is dead and still here died by itself."""
 
     @property
     def wires(self) -> list[Proxy]:
@@ -89,7 +91,7 @@ class ReplicaSet:
     @property
     def free(self) -> Spot:
         """Where nobody serves."""
-        return next(spot for spot in self.spots if not spot.is_alive)
+        return next(spot for spot in self.spots if spot.replica is None)
 
     def lead_to(self, databases: Databases) -> None:
         """Let the wires lead to the servers as they are now."""
@@ -99,7 +101,9 @@ class ReplicaSet:
 
     def launch(self, spot: Spot, *command: str, **changes: str) -> Replica:
         """Start a process there, not ready yet; `changes` are variables of its environment."""
-        log = Path(mkstemp(prefix="keyturn-chaos-", suffix=".log")[1])
+        descriptor, name = mkstemp(prefix="keyturn-chaos-", suffix=".log")
+        os.close(descriptor)
+        log = Path(name)
         self.logs.append(log)
         environ = spot.environment(self.environment) | changes
         process = self.starts.launch(environ, log, *command)
@@ -121,6 +125,7 @@ class ReplicaSet:
         """SIGKILL whoever serves there."""
         assert spot.replica is not None
         await asyncio.to_thread(spot.replica.kill)
+        spot.replica = None
 
     async def stop(self, spot: Spot) -> None:
         """SIGTERM whoever serves there; it must end well, and the balancer must have seen it go."""
@@ -128,6 +133,7 @@ class ReplicaSet:
         code = await asyncio.to_thread(spot.replica.terminate, STOP_PATIENCE)
         assert code == 0, spot.replica.log.read_text()[-4000:]
         await self.balancer.until(spot.place, "DOWN")
+        spot.replica = None
 
     async def roll(self) -> None:
         """Replace one after the other by a new one, which is there first."""
@@ -136,7 +142,9 @@ class ReplicaSet:
             await self.stop(old)
 
     async def mend(self) -> None:
-        """Start whoever is missing, and wait until the balancer finds all ready."""
+        """Start whoever was ended, and wait until the balancer finds all ready."""
+        for spot in self.spots:
+            _require_nobody_died(spot)
         for _ in range(REPLICAS - len(self.serving)):
             self.launch(self.free)
         await asyncio.gather(*map(self._until_up, self.serving))
@@ -154,6 +162,14 @@ class ReplicaSet:
             spot.replica.kill()
         for log in self.logs:
             log.unlink(missing_ok=True)
+
+
+def _require_nobody_died(spot: Spot) -> None:
+    """A server that ends by itself is a defect of it, and no fault that is mended in silence."""
+    if spot.replica is not None and not spot.is_alive:
+        code = spot.replica.process.poll()
+        end = spot.replica.log.read_text()[-4000:]
+        raise AssertionError(f"a server died by itself, with {code}:\n{end}")
 
 
 async def _wired(place: Place, databases: Databases, redis: str, stack: AsyncExitStack) -> Spot:
