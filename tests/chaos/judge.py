@@ -58,7 +58,7 @@ class Verdict:
 def judge(events: Sequence[Event], promises: Promises) -> Verdict:
     """Return the verdict."""
     told = stories(events, promises)
-    excused = Counter(reason for one in told for reason in excuses(one))
+    excused = Counter(reason for one in told for reason in excuses(one)) + troubles(events)
     counts = Counter(one.kind for one in events if one.kind not in {"fault", "row"})
     return Verdict(
         lost=[*(said for one in told for said in lost(one)), *shut_out(events)],
@@ -87,7 +87,10 @@ def untried(events: Sequence[Event]) -> Iterator[str]:
 
 def is_explained(story: Story, refusal: Event) -> bool:
     """Whether an owner may be refused: it, or a thief, or a lag that nobody waited for, did it."""
-    return story.may_have_ended_at < refusal.at or story.was_forgotten or story.presented_late
+    if story.never_ended:
+        return False
+    is_asked_for = story.may_have_ended_at < refusal.at
+    return is_asked_for or story.was_forgotten or story.presented_late(refusal)
 
 
 def unexplained(story: Story) -> Iterator[Event]:
@@ -163,7 +166,7 @@ def excuses(story: Story) -> Iterator[str]:
     if refused and story.may_have_ended_at > refused[0].at:
         if story.was_forgotten:
             yield "session forgotten by a lagging standby"
-        elif story.presented_late:
+        elif story.presented_late(refused[0]):
             yield "retried after the grace"
     late = (one for one in story.events if _is_accepted(one) and one.began > _bound(story, one))
     if story.may_be_undone and any(late):
@@ -171,6 +174,12 @@ def excuses(story: Story) -> Iterator[str]:
     for one in story.of("introspect"):
         if _is_wrongly_denied(story, one) and story.is_misdated(one):
             yield "told inactive while the clock of a replica was wrong"
+
+
+def troubles(events: Sequence[Event]) -> Counter[str]:
+    """Count what is no verdict, and should be rare: a limit, and a failure that nobody foresaw."""
+    names = {429: "told 429", 500: "answered 500"}
+    return Counter(names[one.status] for one in events if one.status in names)
 
 
 def _is_unanswered(event: Event) -> bool:

@@ -41,9 +41,11 @@ class Story:
 
     def may_have_ended_before(self, event: Event) -> bool:
         """Whether something else than this may have ended it before its answer, or it is lost."""
+        if self.never_ended:
+            return False
         others = (one.began for one in self.of(*ENDINGS, "replay") if one is not event)
         asked_for = min(others, default=inf) < event.at
-        return asked_for or self.was_forgotten or self.presented_late
+        return asked_for or self.was_forgotten or self.presented_late(event)
 
     def is_misdated(self, event: Event) -> bool:
         """Whether a replica with a wrong clock may have said that a token is not active."""
@@ -59,12 +61,21 @@ class Story:
     @cached_property
     def was_forgotten(self) -> bool:
         """It began in the lag of a standby that was promoted, and no row is left of it."""
-        return self._lies_in_a_lag("sign_in") and self.reason == "missing"
+        return self._lies_in(self.lags, "sign_in") and self.reason == "missing"
 
     @cached_property
     def may_be_undone(self) -> bool:
         """Its end, or its beginning, was in the lag of a standby that was promoted."""
-        return self._lies_in_a_lag("sign_in", *ENDINGS, "replay")
+        return self._lies_in(self.lags, "sign_in", *ENDINGS, "replay")
+
+    @cached_property
+    def never_ended(self) -> bool:
+        """Whether it lives at the end, and no end of it that was asked for may have been lost.
+
+        A primary that is lost may have shown an end that its standby never heard of.
+        """
+        lost = self.may_be_undone or self._lies_in(self.losses, *ENDINGS, "replay")
+        return self.lives and not lost
 
     @cached_property
     def reason(self) -> str:
@@ -81,9 +92,8 @@ class Story:
         """The newest generation that was given to anybody."""
         return max((one.given for one in self.events), default=-1)
 
-    @cached_property
-    def presented_late(self) -> bool:
-        """Whether its own app asked with a token at the end of, or after, its grace.
+    def presented_late(self, refusal: Event) -> bool:
+        """Whether its own app asked, then or before, with a token at the end of its grace or after.
 
         It was told to ask again within it (docs/rotation.md); after an outage that outlasts the
         grace it can only try, and that looks like theft.
@@ -93,7 +103,7 @@ class Story:
         return any(
             one.at >= self.left_at(one.generation) + self.promises.grace
             for one in self.of("refresh")
-            if not one.is_good
+            if not one.is_good and one.began <= refusal.at
         )
 
     def left_at(self, generation: int) -> float:
@@ -119,11 +129,9 @@ class Story:
         child = min((one.at for one in given if one.began >= lost_until), default=inf)
         return min(grandchild, child + self.promises.grace)
 
-    def _lies_in_a_lag(self, *kinds: str) -> bool:
+    def _lies_in(self, found: Sequence[Span], *kinds: str) -> bool:
         return any(
-            one.began <= end and one.at >= begin
-            for one in self.of(*kinds)
-            for begin, end in self.lags
+            one.began <= end and one.at >= begin for one in self.of(*kinds) for begin, end in found
         )
 
 

@@ -76,6 +76,29 @@ def test_who_asked_for_the_end_may_be_refused_answered_or_not(past, kind, status
     assert past.add(20, kind, status=status).refused(21, 2).row(kind).zeros == (0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("kind", ["log_out", "log_out_all", "revoke"])
+def test_an_end_that_was_asked_for_and_never_came_explains_nothing(past, kind):
+    assert past.add(20, kind, status=503).refused(21, 2).row().zeros == (1, 0, 0, 1)
+
+
+def test_an_end_that_was_lost_with_its_primary_explains_what_it_did_before(past):
+    past.fault(19, 22, "F5").add(20, "log_out", status=503).refused(21, 2)
+    assert past.add(21, "introspect", error="inactive").row().zeros == (0, 0, 0, 0)
+
+
+def test_an_end_that_never_came_makes_nobody_inactive(past):
+    past.add(20, "log_out", status=503).add(22, "introspect", error="inactive").row()
+    assert past.zeros == (0, 0, 0, 1)
+
+
+def test_limits_and_answers_of_500_are_counted(past):
+    past.refused(25, 2, status=429, error="slow_down").refused(26, 2, status=500, error="")
+    past.add(27, "sign_in", session="", status=500).signed_in(28, session="s2")
+    past.refreshed(29, 2, 3).row()
+    assert past.verdict.excused == {"told 429": 1, "answered 500": 2}
+    assert past.zeros == (0, 0, 0, 0)
+
+
 def test_the_owner_of_a_stolen_token_may_be_refused_after_the_theft_only(past):
     assert past.replayed(30, 0).refused(31, 2).row("reuse").zeros == (0, 0, 0, 0)
     assert past.refused(29, 2).zeros[0] == 1
@@ -167,7 +190,7 @@ def test_an_api_that_refuses_the_living_blames_the_caller(past):
 
 
 def test_who_signs_out_is_not_refused_but_by_an_end_that_came_first(past):
-    past.add(20, "log_out_all", status=401, error="invalid_grant").row()
+    past.add(20, "log_out_all", status=401, error="invalid_grant").row("logout_all")
     assert past.zeros == (0, 0, 0, 1)
     past.add(19, "log_out_all", status=0)
     assert past.zeros == (0, 0, 0, 0)

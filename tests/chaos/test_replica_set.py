@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 from chaos.replica_set import ReplicaSet, Spot
-from support.replicas import Replica
 
 SERVER = "import sys, time; print('up', flush=True); time.sleep(600)"
 DYING = "print('out of memory', flush=True); raise SystemExit(7)"
@@ -53,7 +52,7 @@ async def test_who_was_killed_is_replaced(running):
 async def test_who_died_by_itself_is_not_replaced_in_silence(running):
     await running.mend()
     running.starts = ServersOf(DYING)
-    replica: Replica = running.launch(running.free)
+    replica = running.launch(running.free)
     await asyncio.to_thread(replica.process.wait)
     with pytest.raises(AssertionError, match="died by itself") as said:
         await running.mend()

@@ -17,6 +17,11 @@ def test_a_session_that_a_late_retry_ended_is_inactive_for_good_reason(past):
     assert past.add(36, "introspect", error="inactive").zeros == (0, 0, 0, 0)
 
 
+def test_a_late_retry_explains_no_refusal_before_it(past):
+    past.refused(25, 2).refused(26, 2, status=0, error="ReadTimeout").refused(36.2, 2)
+    assert past.row("reuse").zeros[0] == 1
+
+
 def test_a_retry_after_the_grace_is_promised_if_nobody_had_rotated(past):
     past.refused(25, 2, status=0, error="ReadTimeout").refused(35.2, 2).row()
     assert past.zeros[0] == 1
