@@ -241,6 +241,23 @@ async def test_whoever_must_know_is_told_that_nobody_knows_after_the_stated_age(
         assert await verifier.verify(of_session())
 
 
+async def test_a_copy_is_as_old_as_the_question_for_it_however_late_the_answer():
+    documents = Documents()
+    async with documents.verifier(**CLOSED) as verifier:
+        assert await verifier.verify(of_session())
+        documents.answering.clear()
+        await documents.pass_time(9)  # asked for again after 5 s
+        documents.answering.set()
+        await settle()
+        assert verifier.status_list_age == 4
+        documents.away = True
+        await documents.pass_time(55)
+        assert await verifier.verify(of_session())
+        await documents.pass_time(2)
+        with pytest.raises(Unavailable):
+            await verifier.verify(of_session())
+
+
 async def test_a_list_that_hangs_delays_one_token_once():
     documents = Documents()
     async with documents.verifier(status=StatusPolicy(wait=0.01)) as verifier:

@@ -43,7 +43,10 @@ class StatusPolicy:
     """
 
     fail_closed_after: float | None = None
-    """Answer `Unavailable` when the copy was not confirmed for so long; None: fail open."""
+    """Answer `Unavailable` when the copy was not confirmed for so long, since it was asked for.
+
+    None: fail open.
+    """
     wait: float = 2.0
     """How long the first token of a list waits for it."""
     unused: float = 900.0
@@ -129,7 +132,7 @@ class WatchedList:
 
     @property
     def age(self) -> float | None:
-        """Seconds since the issuer last sent or confirmed the copy; None without one."""
+        """Seconds since the issuer was asked for what it last sent or confirmed; None: no copy."""
         confirmed = self._confirmed_at
         return None if confirmed is None else self._clock.monotonic() - confirmed
 
@@ -173,6 +176,8 @@ class WatchedList:
             self._forget()
             return None
         retry_after = 0.0
+        # What was revoked while the answer was on its way may not be in it.
+        asked_at = self._clock.monotonic()
         try:
             await self._ask()
         except FetchFailed as error:
@@ -183,7 +188,7 @@ class WatchedList:
         else:
             self._failures = 0
             self._waited_in_vain = False
-            self._confirmed_at = self._clock.monotonic()
+            self._confirmed_at = asked_at
         self._source.given.observer.status_list_fetched(ok=not self._failures, age=self.age)
         # Not before the issuer wants to be asked, and not later than it promised to answer.
         wait = self._wait()
