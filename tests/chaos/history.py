@@ -20,6 +20,7 @@ Kind = Literal[
     "foreign",  # a thief presents one in another client's name, or without that client's secret
     "posthumous",  # somebody presents a refresh token of a session that has ended
     "fault",  # a fault begins or ends (`error` says which)
+    "undone",  # a fault undid rotations (`error` says how many)
     "row",  # what the database holds of a session when everything is over
 ]
 ENDINGS = frozenset({"log_out", "log_out_all", "revoke"})
@@ -102,8 +103,11 @@ class History:
         self._events.append(event)
         return event
 
-    def note(self, fault: str, what: str) -> None:
-        """A fault "begins" or "ends"."""
+    def note(self, fault: str, what: str, count: int = 0) -> None:
+        """A fault "begins", "undoes" rotations, or "ends"."""
+        if what == "undoes":
+            self.append("undone", began=self.now, fault=fault, error=str(count))
+            return
         if what == "begins":
             self._on.append(fault)
         self.append("fault", began=self.now, fault=fault, error=what)

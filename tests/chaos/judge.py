@@ -33,6 +33,8 @@ class Verdict:
     """4xx for trouble that was the server's own."""
     excused: Mapping[str, int]
     """What the documents say is not covered."""
+    undone: Mapping[str, int]
+    """Rotations that each fault undid: those had to heal."""
     counts: Mapping[str, int]
     windows: Sequence[Window]
     p99_outside: float | None
@@ -59,13 +61,14 @@ def judge(events: Sequence[Event], promises: Promises) -> Verdict:
     """Return the verdict."""
     told = stories(events, promises)
     excused = Counter(reason for one in told for reason in excuses(one)) + troubles(events)
-    counts = Counter(one.kind for one in events if one.kind not in {"fault", "row"})
+    counts = Counter(one.kind for one in events if one.kind not in {"fault", "undone", "row"})
     return Verdict(
         lost=[*(said for one in told for said in lost(one)), *shut_out(events)],
         forked=[said for one in told for said in forked(one)],
         accepted=[said for one in told for said in accepted(one)],
         blamed=[*strangers_blamed(events), *(said for one in told for said in blamed(one))],
         excused=excused,
+        undone=undone(events),
         counts=counts,
         windows=windows(events),
         p99_outside=p99_outside(events),
@@ -180,6 +183,15 @@ def troubles(events: Sequence[Event]) -> Counter[str]:
     """Count what is no verdict, and should be rare: a limit, and a failure that nobody foresaw."""
     names = {429: "told 429", 500: "answered 500"}
     return Counter(names[one.status] for one in events if one.status in names)
+
+
+def undone(events: Sequence[Event]) -> Counter[str]:
+    """Count the rotations that were undone, by the fault."""
+    found: Counter[str] = Counter()
+    for one in events:
+        if one.kind == "undone":
+            found[one.fault] += int(one.error)
+    return found
 
 
 def _is_unanswered(event: Event) -> bool:

@@ -20,6 +20,7 @@ def report(title: str, verdict: Verdict, titles: Mapping[str, str]) -> str:
         "",
         *(f"{name}: {count}" for name, count in verdict.zeros.items()),
         *(f"not promised, {name}: {count}" for name, count in verdict.excused.items()),
+        *_undone(verdict),
         *(f"never tried: {kind}" for kind in verdict.untried),
         *_unreached(verdict, titles),
         *_findings(verdict),
@@ -36,6 +37,12 @@ def _unreached(verdict: Verdict, titles: Mapping[str, str]) -> Iterable[str]:
     names = unreached(verdict, titles)
     if names:
         yield f"not reached: {', '.join(names)}"
+
+
+def _undone(verdict: Verdict) -> Iterable[str]:
+    counts = ", ".join(f"{fault} {count}" for fault, count in sorted(verdict.undone.items()))
+    if counts:
+        yield f"rotations undone, which must heal: {counts}"
 
 
 def _windows(verdict: Verdict, titles: Mapping[str, str]) -> Iterable[str]:

@@ -68,7 +68,7 @@ async def chaos(wanted: Wanted) -> tuple[tuple[Event, ...], Verdict]:
         settings = SETTINGS | dict(bug.settings if bug else ())
         async with World.of(source=source, people=people, **settings) as world:
             history = History(time.monotonic, rng.randbytes(16))
-            world.listeners.append(lambda note: history.note(note.fault, note.phase))
+            world.listeners.append(lambda note: history.note(note.fault, note.phase, note.count))
             async with Crowd.around(world, history, wanted.apps, rng) as crowd:
                 await _live(crowd, wanted, _planned(wanted, bug))
     events = tuple(history.events)
@@ -136,6 +136,7 @@ def _record(wanted: Wanted, verdict: Verdict) -> None:
     row |= {"counts": dict(verdict.counts), "excused": dict(verdict.excused)}
     row |= {"holds": verdict.holds, "untried": list(verdict.untried)}
     row |= {"not_reached": list(unreached(verdict, TITLES))}
+    row |= {"undone": dict(verdict.undone)}
     row |= {"p99_outside": verdict.p99_outside, "windows": [asdict(one) for one in verdict.windows]}
     command = f"python tests/chaos/run.py --seconds {wanted.seconds:g} --seed N"
     record(wanted.json, command, [*rows, row])

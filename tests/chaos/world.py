@@ -41,6 +41,7 @@ from typing import Literal
 from uuid import UUID
 
 import httpx2
+import redis.asyncio
 
 from chaos.databases import Databases
 from chaos.replica_set import REPLICAS, SPARE, ReplicaSet
@@ -75,16 +76,18 @@ PostgreSQL, so nothing revoked is accepted longer than the bound that always hol
 just begins to count anew: more guesses pass, and nobody is refused for it. Nothing else is there:
 used codes, proofs and assertions are rows of PostgreSQL."""
 
-Phase = Literal["begins", "ends"]
+Phase = Literal["begins", "undoes", "ends"]
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A fault began or ended: at `at`, by the monotonic clock of this process."""
+    """A fault began, undid rotations or ended: at `at`, by the monotonic clock of this process."""
 
     fault: str
     phase: Phase
     at: float
+    count: int = 0
+    """Of the rotations that it undid."""
 
 
 @dataclass(eq=False)
@@ -164,7 +167,13 @@ class World:
 
     def note(self, fault_id: str, phase: Phase) -> None:
         """Keep and tell that a fault begins or ends."""
-        note = Note(fault_id, phase, time.monotonic())
+        self._tell(Note(fault_id, phase, time.monotonic()))
+
+    def note_undone(self, rotations: int) -> None:
+        """Keep and tell how many rotations the fault that is on undid."""
+        self._tell(Note(self.notes[-1].fault, "undoes", time.monotonic(), rotations))
+
+    def _tell(self, note: Note) -> None:
         self.notes.append(note)
         for listener in self.listeners:
             listener(note)
@@ -201,6 +210,8 @@ class World:
                 for wire in spot.wires:
                     await wire.mend()
             await self.databases.until_followed()
+            async with redis.asyncio.from_url(self.valkey.url, protocol=2) as valkey:
+                await valkey.ping()
             await self.replica_set.mend()
 
 

@@ -77,8 +77,15 @@ class Replica:
 
     def is_ready(self) -> bool:
         """Whether the management port says ready."""
+        return self._says("/health/ready")
+
+    def is_live(self) -> bool:
+        """Whether the management port answers."""
+        return self._says("/health/live")
+
+    def _says(self, path: str) -> bool:
         try:
-            return httpx2.get(f"{self.management_url}/health/ready", timeout=2).status_code == 200
+            return httpx2.get(f"{self.management_url}{path}", timeout=2).status_code == 200
         except httpx2.HTTPError:
             return False
 

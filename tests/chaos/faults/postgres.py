@@ -4,6 +4,7 @@ import asyncio
 import random
 
 from chaos.faults.fault import Fault
+from chaos.faults.lost_rotations import generations, went_back
 from chaos.world import World
 
 
@@ -28,11 +29,14 @@ async def freeze(world: World, _rng: random.Random, seconds: float) -> None:
 
 async def kill(world: World, _rng: random.Random, seconds: float) -> None:
     """SIGKILL all of it at one instant; its last asynchronous commits are gone."""
-    await asyncio.to_thread(world.databases.primary.server.kill)
+    primary = world.databases.primary
+    before = await generations(primary)
+    await asyncio.to_thread(primary.server.kill)
     try:
         await asyncio.sleep(seconds)
     finally:
         await world.databases.start_primary()
+    world.note_undone(went_back(before, await generations(primary)))
 
 
 FAMILY = (

@@ -5,29 +5,35 @@ import random
 import time
 
 from chaos.faults.fault import Fault
+from chaos.faults.lost_rotations import Generations, generations, went_back
 from chaos.world import World
 from support.disturbed import connected
+from support.replicas import Replica
 
 MARGIN = 0.5
 """Of the grace that a standby may lag: a session that rotated twice in the lag could not heal."""
 TRIES = 3
+PATIENCE = 90.0
 
 
 async def lag(world: World, _rng: random.Random, seconds: float) -> None:
     """Hold back what the standby follows; kill the primary; promote, without those seconds."""
     pair = world.databases.pair
     await _hold_back(world, min(seconds, world.grace * MARGIN))
+    before = await generations(pair.primary)
     await asyncio.to_thread(pair.primary.server.kill)
-    await _take_over(world)
+    await _promote(world, before)
+    await _succeed(world)
 
 
 async def fence(world: World, _rng: random.Random, seconds: float) -> None:
-    """Cut every wire to the primary, which lives and takes writes; promote; then end it."""
+    """Cut the primary, which lives and takes writes, off from all, the standby first; promote."""
     former = world.databases.primary
+    await _hold_back(world, min(seconds, world.grace * MARGIN) / 2)
     await asyncio.gather(
         *(spot.postgres_wires[former.port].refuse() for spot in world.replica_set.spots)
     )
-    await world.databases.promote()
+    await _promote(world, await generations(former))
     await asyncio.sleep(seconds)
     async with connected(former.url) as sql:
         assert not await sql.fetchval("select pg_is_in_recovery()"), "invalid: it takes no writes"
@@ -41,12 +47,21 @@ async def point_at_standby(world: World, _rng: random.Random, seconds: float) ->
     url = f"postgresql://keyturn@127.0.0.1:{wire.port}/keyturn"
     replica = world.replica_set.launch(spare, KEYTURN_POSTGRES__URL=url)
     try:
+        await _until_up(replica)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             assert not await asyncio.to_thread(replica.is_ready), "ready, on a standby"
             await asyncio.sleep(0.1)
     finally:
         await world.replica_set.kill(spare)
+
+
+async def _until_up(replica: Replica) -> None:
+    """Until then it could not have said that it is ready; one that ends has not said so."""
+    deadline = time.monotonic() + PATIENCE
+    while replica.process.poll() is None and not await asyncio.to_thread(replica.is_live):
+        assert time.monotonic() < deadline, "invalid: the replica was never up"
+        await asyncio.sleep(0.1)
 
 
 async def _hold_back(world: World, seconds: float) -> None:
@@ -63,9 +78,10 @@ async def _hold_back(world: World, seconds: float) -> None:
     raise AssertionError("invalid: this machine cannot lag for less than the grace")
 
 
-async def _take_over(world: World) -> None:
+async def _promote(world: World, before: Generations) -> None:
+    """What the standby has now is all that will be left: nothing reaches it any more."""
+    world.note_undone(went_back(before, await generations(world.databases.pair.standby)))
     await world.databases.promote()
-    await _succeed(world)
 
 
 async def _succeed(world: World) -> None:
