@@ -17,8 +17,8 @@ from support.rollout import DRAIN, STOP_PATIENCE
 from support.starts import Starts
 
 REPLICAS = 2
-SPARE = 1
-"""Places more than replicas: a new one is there before the old one goes."""
+SPARE = REPLICAS
+"""Places more than replicas: all new ones are there before the old ones go."""
 
 
 @dataclass(eq=False)
@@ -56,7 +56,7 @@ class Spot:
 
 @dataclass(eq=False)
 class ReplicaSet:
-    """Two replicas on three spots; `environment` is what new ones start with."""
+    """Two replicas on four spots; `environment` is what new ones start with."""
 
     balancer: Balancer
     starts: Starts
@@ -136,10 +136,10 @@ class ReplicaSet:
         spot.replica = None
 
     async def roll(self) -> None:
-        """Replace one after the other by a new one, which is there first."""
-        for old in self.serving:
-            await self.start(self.free)
-            await self.stop(old)
+        """Replace all by new ones, which are there first."""
+        old, free = self.serving, [spot for spot in self.spots if spot.replica is None]
+        await asyncio.gather(*map(self.start, free[: len(old)]))
+        await asyncio.gather(*map(self.stop, old))
 
     async def mend(self) -> None:
         """Start whoever was ended, and wait until the balancer finds all ready."""

@@ -11,10 +11,7 @@ from chaos.world import World
 
 FIRST = 3.0
 """Seconds before the first fault: everybody is signed in and refreshes."""
-SHORTEST, LONGEST = 1.5, 3.0
-"""Seconds a fault lasts, mending aside. With that it stays well below the grace: an answer lost as
-one begins must have been asked for again when it is over."""
-CALM = (0.7, 2.0)
+CALM = (0.4, 1.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +33,8 @@ def plan(seed: int, seconds: float) -> list[Planned]:
     rng = random.Random(seed)
     planned, took = [], FIRST
     for fault in _rounds(rng):
-        one = Planned(
-            fault, rng.uniform(*CALM), rng.uniform(SHORTEST, LONGEST), rng.randrange(2**32)
-        )
+        lasting = FAULTS[fault].lasting
+        one = Planned(fault, rng.uniform(*CALM), rng.uniform(*lasting), rng.randrange(2**32))
         took += one.calm + one.seconds
         if took > seconds:
             return planned

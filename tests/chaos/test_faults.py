@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from chaos.faults import FAULTS
-from chaos.schedule import LONGEST, Planned, plan, strike
+from chaos.faults.fault import LONG, SHORT
+from chaos.promises import INTROSPECTION
+from chaos.schedule import Planned, plan, strike
 from chaos.world import GRACE, World
 from support.fleet import Fleet
 
@@ -57,7 +59,17 @@ def test_five_minutes_have_every_fault_before_any_comes_again(seed):
 
 
 def test_a_fault_is_short_beside_the_grace():
-    assert max(one.seconds for one in plan(1, 3000)) <= LONGEST < GRACE / 4
+    assert SHORT[1] < GRACE / 4
+    assert LONG[1] < GRACE / 2
+    for one in plan(1, 3000):
+        low, high = FAULTS[one.fault].lasting
+        assert low <= one.seconds <= high
+
+
+def test_a_late_acceptance_can_show_while_redis_is_in_trouble():
+    family = [one for name, one in FAULTS.items() if name.startswith(("F14", "F15"))]
+    assert len(family) == 8
+    assert min(one.lasting[0] for one in family) > INTROSPECTION + 2
 
 
 @pytest.mark.long

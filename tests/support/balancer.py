@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx2
 
@@ -106,31 +107,39 @@ def balanced(program: Path, places: int) -> Iterator[Balancer]:
             for one in spots
         ),
     )  # fmt: skip
-    with tempfile.NamedTemporaryFile("w", suffix=".cfg") as file:
+    # What it says goes to a file: a pipe that nobody reads is full one day, and it waits.
+    with tempfile.NamedTemporaryFile("w", suffix=".cfg") as file, tempfile.TemporaryFile() as said:
         file.write(text)
         file.flush()
         process = subprocess.Popen(
             [program, "-db", "-f", file.name],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            stdout=said, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         try:
             balancer = Balancer(
                 f"http://127.0.0.1:{port}", f"http://127.0.0.1:{statistics_port}", spots
             )
-            _until_it_knows(process, balancer)
+            _until_it_knows(process, balancer, said)
             yield balancer
         finally:
             process.kill()
-            process.communicate()
+            process.wait()
 
 
-def _until_it_knows(process: "subprocess.Popen[bytes]", balancer: Balancer) -> None:
+def _until_it_knows(
+    process: "subprocess.Popen[bytes]", balancer: Balancer, said: IO[bytes]
+) -> None:
     """Wait until it has found everybody down: without having looked it takes them to be up."""
     deadline = time.monotonic() + PATIENCE
     while not all(state == "DOWN" for state in _states(balancer)):
-        assert process.poll() is None, (process.communicate()[0] or b"").decode()[-2000:]
+        assert process.poll() is None, _told(said)
         assert time.monotonic() < deadline, "the balancer does not answer"
         time.sleep(0.05)
+
+
+def _told(said: IO[bytes]) -> str:
+    said.seek(0)
+    return said.read().decode()[-2000:]
 
 
 def _states(balancer: Balancer) -> list[str]:

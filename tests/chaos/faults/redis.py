@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 
 import redis.asyncio
 
-from chaos.faults.fault import Fault
+from chaos.faults.fault import LONG, Fault
 from chaos.world import World
 
 LATE = 0.2
+FOR_EVER = 0
+"""The time to live of a key that has none, as RESTORE wants it."""
 NOBODY = ("127.0.0.1", "1")
 """A master that is never there: who follows it keeps what it has and takes no writes."""
 
@@ -75,13 +77,14 @@ async def spoil(world: World, rng: random.Random, seconds: float) -> None:
 async def roll_back(world: World, _rng: random.Random, seconds: float) -> None:
     """Put back everything it held some seconds ago, as a lagging replica that is promoted does."""
     async with _operator(world) as client:
-        kept = {key: await client.dump(key) for key in await client.keys("*")}
+        keys = await client.keys("*")
+        kept = {key: (await client.dump(key), await client.pttl(key)) for key in keys}
         await asyncio.sleep(seconds)
         async with client.pipeline(transaction=True) as together:
             together.flushall()
-            for key, old in kept.items():
+            for key, (old, left) in kept.items():
                 if old is not None:
-                    together.restore(key, 0, old)
+                    together.restore(key, max(left, FOR_EVER), old)
             await together.execute()
 
 
@@ -104,12 +107,12 @@ async def _operator(world: World) -> AsyncIterator[redis.asyncio.Redis]:
 
 
 FAMILY = (
-    Fault("F14-killed", "Redis killed", kill),
-    Fault("F14-frozen", "Redis frozen", freeze),
-    Fault("F14-cut", "One replica cut off from Redis", cut_off),
-    Fault("F14-flushed", "Redis flushed", flush),
-    Fault("F14-read-only", "Redis read-only", follow),
-    Fault("F14-junk", "Redis full of junk", spoil),
-    Fault("F14-old", "Redis rolled back", roll_back),
-    Fault("F15", "Redis late", delay),
+    Fault("F14-killed", "Redis killed", kill, LONG),
+    Fault("F14-frozen", "Redis frozen", freeze, LONG),
+    Fault("F14-cut", "One replica cut off from Redis", cut_off, LONG),
+    Fault("F14-flushed", "Redis flushed", flush, LONG),
+    Fault("F14-read-only", "Redis read-only", follow, LONG),
+    Fault("F14-junk", "Redis full of junk", spoil, LONG),
+    Fault("F14-old", "Redis rolled back", roll_back, LONG),
+    Fault("F15", "Redis late", delay, LONG),
 )

@@ -35,7 +35,7 @@ async def kill_uninformed(world: World, rng: random.Random, seconds: float) -> N
 
 
 async def roll(world: World, _rng: random.Random, _seconds: float) -> None:
-    """Replace all, the new one first: SIGTERM, drain, end."""
+    """Replace all, the new ones first: SIGTERM, drain, end."""
     await world.replica_set.roll()
 
 
