@@ -7,17 +7,21 @@ from types import SimpleNamespace
 
 import pytest
 
-from chaos.replica_set import ReplicaSet, Spot
+from chaos.replica_set import REPLICAS, SPARE, ReplicaSet, Spot
+from support.replicas import Replica
 
-SERVER = "import sys, time; print('up', flush=True); time.sleep(600)"
+SERVER = "import time; time.sleep(600)"
 DYING = "print('out of memory', flush=True); raise SystemExit(7)"
 
 
 class Balancer:
-    """Finds everybody as they are wanted."""
+    """Finds everybody as they are wanted, and remembers what was."""
 
-    async def until(self, place, state):
-        pass
+    def __init__(self):
+        self.wanted = []
+
+    async def until(self, _place, state):
+        self.wanted.append(state)
 
 
 class ServersOf:
@@ -35,7 +39,7 @@ class ServersOf:
 def running():
     wire = SimpleNamespace(port=1)
     place = SimpleNamespace(port=1, management_port=1, settings={})
-    spots = [Spot(place, {1: wire}, wire) for _ in range(3)]
+    spots = [Spot(place, {1: wire}, wire) for _ in range(REPLICAS + SPARE)]
     one = ReplicaSet(Balancer(), ServersOf(SERVER), {}, spots)
     yield one
     one._end()
@@ -44,7 +48,7 @@ def running():
 async def test_who_was_killed_is_replaced(running):
     await running.mend()
     await running.kill(running.serving[0])
-    assert [spot.replica is None for spot in running.spots] == [True, False, True]
+    assert [spot.replica is None for spot in running.spots] == [True, False, True, True]
     await running.mend()
     assert len(running.serving) == 2
 
@@ -57,3 +61,14 @@ async def test_who_died_by_itself_is_not_replaced_in_silence(running):
     with pytest.raises(AssertionError, match="died by itself") as said:
         await running.mend()
     assert "out of memory" in str(said.value)
+
+
+async def test_a_roll_has_all_new_ones_before_any_old_one_goes(running, monkeypatch):
+    monkeypatch.setattr(Replica, "terminate", lambda one, _patience: one.kill() or 0)
+    await running.mend()
+    old = [spot.replica for spot in running.serving]
+    running.balancer.wanted.clear()
+    await running.roll()
+    assert running.balancer.wanted == ["UP", "UP", "DOWN", "DOWN"]
+    assert len(running.serving) == REPLICAS
+    assert not {id(one) for one in old} & {id(spot.replica) for spot in running.serving}

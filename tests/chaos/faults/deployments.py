@@ -25,6 +25,7 @@ UNDO = (
 )
 LEAD_PATIENCE = 60.0
 """Seconds for a lead of 7 to be over, on a machine that has other things to do."""
+LEAD_PAUSE = 1.0
 SECRETS = "KEYTURN_SECRETS"
 
 
@@ -34,7 +35,7 @@ async def rotate_keys(world: World, _rng: random.Random, seconds: float) -> None
     # A next key that is younger than its lead may not sign yet, and the command says so.
     while (done := await world.command("keys", "rotate", "--now")).code:
         assert time.monotonic() < deadline, done.said
-        await asyncio.sleep(1)
+        await asyncio.sleep(LEAD_PAUSE)
     await asyncio.sleep(seconds)
 
 
