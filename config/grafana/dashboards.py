@@ -202,6 +202,14 @@ TOKENS_BOARD = Dashboard(
             "Pushed requests", "By what they were answered.", "reqps",
             ((rate("keyturn_pushed_requests_total", "result"), "{{result}}"),),
         ),
+        Panel(
+            "Revoked in the status lists", "Sessions; the lists grow with them.", "none",
+            ((f"max({series('keyturn_status_list_revoked')})", "revoked"),),
+        ),
+        Panel(
+            "Reading for the status lists", "News once a second; all after a start or trouble.", "s",
+            ((quantile(0.99, "keyturn_status_list_read_seconds", "what"), "{{what}}"),),
+        ),
     ),
 )  # fmt: skip
 
