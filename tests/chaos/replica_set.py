@@ -33,23 +33,17 @@ class Spot:
     """None, too, once it was killed or stopped: whoever is dead and still here died by itself."""
 
     @property
-    def wires(self) -> list[Proxy]:
-        """All of them."""
-        return [*self.postgres_wires.values(), self.redis_wire]
-
-    @property
     def is_alive(self) -> bool:
         """Whether somebody serves here."""
         return self.replica is not None and self.replica.process.poll() is None
 
     def environment(self, common: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of a replica here: its servers are at the ends of its wires."""
-        hosts = ",".join(f"127.0.0.1:{wire.port}" for wire in self.postgres_wires.values())
         return {
             **common,
             **DRAIN,
             **self.place.settings,
-            "KEYTURN_POSTGRES__URL": f"postgresql://keyturn@{hosts}/keyturn",
+            "KEYTURN_POSTGRES__URL": past(self.postgres_wires),
             "KEYTURN_REDIS__URL": f"redis://127.0.0.1:{self.redis_wire.port}",
         }
 
@@ -92,12 +86,6 @@ class ReplicaSet:
     def free(self) -> Spot:
         """Where nobody serves."""
         return next(spot for spot in self.spots if spot.replica is None)
-
-    def lead_to(self, databases: Databases) -> None:
-        """Let the wires lead to the servers as they are now."""
-        for port, socket in databases.sockets().items():
-            for spot in self.spots:
-                spot.postgres_wires[port].target = socket
 
     def launch(self, spot: Spot, *command: str, **changes: str) -> Replica:
         """Start a process there, not ready yet; `changes` are variables of its environment."""
@@ -172,9 +160,20 @@ def _require_nobody_died(spot: Spot) -> None:
         raise AssertionError(f"a server died by itself, with {code}:\n{end}")
 
 
-async def _wired(place: Place, databases: Databases, redis: str, stack: AsyncExitStack) -> Spot:
-    wires = {
+async def wired(databases: Databases, stack: AsyncExitStack) -> dict[int, Proxy]:
+    """Lay wires to both servers; by the port of the server that each leads to."""
+    return {
         port: await stack.enter_async_context(Proxy.to(socket))
         for port, socket in databases.sockets().items()
     }
+
+
+def past(wires: Mapping[int, Proxy]) -> str:
+    """Return the URL of PostgreSQL at the ends of these wires."""
+    hosts = ",".join(f"127.0.0.1:{wire.port}" for wire in wires.values())
+    return f"postgresql://keyturn@{hosts}/keyturn"
+
+
+async def _wired(place: Place, databases: Databases, redis: str, stack: AsyncExitStack) -> Spot:
+    wires = await wired(databases, stack)
     return Spot(place, wires, await stack.enter_async_context(Proxy.to(redis)))

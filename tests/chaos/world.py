@@ -44,7 +44,7 @@ import httpx2
 import redis.asyncio
 
 from chaos.databases import Databases
-from chaos.replica_set import REPLICAS, SPARE, ReplicaSet
+from chaos.replica_set import REPLICAS, SPARE, ReplicaSet, past, wired
 from keyturn.db.migrate import migrate
 from keyturn.dev.valkey import ValkeyServer
 from support import debian, quick_hashes, replicas
@@ -102,6 +102,8 @@ class World:
     valkey: ValkeyServer
     replica_set: ReplicaSet
     api: Api
+    office: dict[int, Proxy]
+    """The operator's wires to PostgreSQL: who is fenced is fenced from operators, too."""
     people: list[Person] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     listeners: list[Callable[[Note], None]] = field(default_factory=list)
@@ -136,9 +138,11 @@ class World:
             ReplicaSet.running(balancer, starts, environment, databases)
         )
         serving = [spot.replica for spot in replica_set.serving if spot.replica]
-        api = await stack.enter_async_context(api_of(environment, serving))
+        office = await wired(databases, stack)
+        own = environment | {"KEYTURN_POSTGRES__URL": past(office)}
+        api = await stack.enter_async_context(api_of(own, serving))
         grace = int(environment["KEYTURN_SESSIONS__GRACE"])
-        return cls(issuer, source, grace, front, databases, valkey, replica_set, api)
+        return cls(issuer, source, grace, front, databases, valkey, replica_set, api, office)
 
     @property
     def front_url(self) -> str:
@@ -159,6 +163,17 @@ class World:
     def environment(self) -> dict[str, str]:
         """Of commands, past the wires; replicas start with it, too, but through theirs."""
         return self.replica_set.environment
+
+    @property
+    def postgres_wires(self) -> list[dict[int, Proxy]]:
+        """The ways to PostgreSQL, by the port of the server that each leads to."""
+        return [self.office, *(spot.postgres_wires for spot in self.replica_set.spots)]
+
+    def lead_to(self, databases: Databases) -> None:
+        """Let the wires lead to the servers as they are now."""
+        for port, socket in databases.sockets().items():
+            for wires in self.postgres_wires:
+                wires[port].target = socket
 
     @property
     def sql(self) -> Statements:
@@ -205,10 +220,10 @@ class World:
     async def whole(self) -> None:
         """Wait until all is there: both servers of PostgreSQL, Valkey, the replicas, the wires."""
         async with asyncio.timeout(PATIENCE):
-            await self.front.mend()
-            for spot in self.replica_set.spots:
-                for wire in spot.wires:
-                    await wire.mend()
+            redis_wires = [spot.redis_wire for spot in self.replica_set.spots]
+            postgres_wires = [one for wires in self.postgres_wires for one in wires.values()]
+            for wire in (self.front, *redis_wires, *postgres_wires):
+                await wire.mend()
             await self.databases.until_followed()
             async with redis.asyncio.from_url(self.valkey.url, protocol=2) as valkey:
                 await valkey.ping()

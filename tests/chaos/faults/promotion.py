@@ -30,9 +30,7 @@ async def fence(world: World, _rng: random.Random, seconds: float) -> None:
     """Cut the primary, which lives and takes writes, off from all, the standby first; promote."""
     former = world.databases.primary
     await _hold_back(world, min(seconds, world.grace * MARGIN) / 2)
-    await asyncio.gather(
-        *(spot.postgres_wires[former.port].refuse() for spot in world.replica_set.spots)
-    )
+    await asyncio.gather(*(wires[former.port].refuse() for wires in world.postgres_wires))
     await _promote(world, await generations(former))
     await asyncio.sleep(seconds)
     async with connected(former.url) as sql:
@@ -86,7 +84,7 @@ async def _promote(world: World, before: Generations) -> None:
 
 async def _succeed(world: World) -> None:
     await world.databases.succeed()
-    world.replica_set.lead_to(world.databases)
+    world.lead_to(world.databases)
 
 
 FAMILY = (
