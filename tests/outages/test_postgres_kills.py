@@ -87,7 +87,7 @@ class Campaign:
         attempts = self.fleet.attempts()
         deadline = time.monotonic() + PATIENCE
         while await self.fleet.generations() != [then + 1 for then in before]:
-            assert time.monotonic() < deadline, "the refreshes never reached the database"
+            assert time.monotonic() < deadline, "invalid: the refreshes never reached the database"
             await asyncio.sleep(0.005)
         await self._kill()
         await self.world.wire.cut()

@@ -78,7 +78,7 @@ class Campaign:
         attempts = self.fleet.attempts()
         deadline = time.monotonic() + PATIENCE
         while await self.fleet.generations() != [then + 1 for then in before]:
-            assert time.monotonic() < deadline, "the refreshes never reached the database"
+            assert time.monotonic() < deadline, "invalid: the refreshes never reached the database"
             await asyncio.sleep(0.005)
         self.world.api.replicas[self.serving].kill()
         await wire.cut()
