@@ -38,6 +38,8 @@ def main() -> None:
     sys.path.append(str(ROOT / "load-tests"))
     from machine import record
 
+    if len(sys.argv) != 3:
+        sys.exit("usage: record.py FILE COMMAND")
     named, command = Path(sys.argv[1]), sys.argv[2]
     found = sorted(named.parent.glob(f"{named.stem}.*.json"))
     if not found:

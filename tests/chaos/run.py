@@ -121,7 +121,10 @@ def _parse(arguments: list[str] | None) -> Wanted:
     parser.add_argument("--picture", type=Path, help="draw the timeline there (SVG)")
     parser.add_argument("--json", type=Path, help="add the figures to this file")
     parser.add_argument("--history", type=Path, help="write everything that happened there (JSONL)")
-    return Wanted(**vars(parser.parse_args(arguments)))
+    asked = parser.parse_args(arguments)
+    if asked.seconds <= 0 or asked.apps <= 0:
+        parser.error("--seconds and --apps are more than 0")
+    return Wanted(**vars(asked))
 
 
 def _record(wanted: Wanted, verdict: Verdict) -> None:
